@@ -1,0 +1,53 @@
+# Every target sets up its environment first, in .venv, if that is not done.
+PYTHON ?= python3
+TABLE ?= msanet.table3
+SCALE ?= demo
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install reproduce-table tables test test-slow lint bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@echo "  variables: TABLE=$(TABLE) SCALE=$(SCALE) ARGS=\"seed=0,1,2 output=runs\" PYTHON=$(PYTHON)"
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; say which one to use: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "error: $(PYTHON) lacks the module venv (on Debian: apt install python3-venv)" >&2; exit 1; }
+	@echo "setting up $(VENV): a few minutes, about 6 GB"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+install: $(READY) ## set up the environment only
+
+reproduce-table: $(READY) ## train, evaluate and print a table: TABLE=msanet.table4 SCALE=demo ARGS="seed=0,1,2"
+	@$(BIN)/inpaintlab table $(TABLE) --scale $(SCALE) $(ARGS)
+
+tables: $(READY) ## list the tables
+	@$(BIN)/inpaintlab table --list
+
+test: $(READY) ## run all tests but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY) ## run the slow tests
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY) ## check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY) ## measure the data pipeline against a plain one
+	$(BIN)/python benchmarks/data_pipeline.py
+
+lock: ## pin the newest versions of all dependencies (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade --output-file requirements.lock
+
+clean: ## remove the environment and caches; results in runs/ stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
