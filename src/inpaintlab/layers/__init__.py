@@ -1,0 +1,1 @@
+"""Attention and mask-update layers that the networks share (plain torch)."""

@@ -1,0 +1,169 @@
+"""Gate attention: features in, features of the same shape out, multiplied by learned weights.
+
+Every layer is called as `layer(features)` with features (N, C, H, W), so any of them can stand in any place:
+
+- `FusingSpatialAttention`, `AugmentedChannelAttention`: MSA-Net (Qin et al. 2020), Eqs. 5-6 and 7-9;
+- `CbamChannelAttention`, `CbamSpatialAttention`: CBAM (Woo et al. 2018);
+- `ScaChannelAttention`, `ScaSpatialAttention`: SCA-CNN (Chen et al. 2017), without the caption decoder's state;
+- `SqueezeExcitation`: SE-Net (Hu et al. 2018).
+
+MSA-Net's equations show no squashing function on the gates. With two unbounded products per unit the features
+vanish or explode under the usual initialisations, so `gate="sigmoid"` is the default and `gate="none"` (the
+literal reading) starts its gates at one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+GATES = ("sigmoid", "none")
+
+
+class _Gate(nn.Module):
+    """Turns the output of the last convolution of a gate, `last`, into weights."""
+
+    def __init__(self, kind: str, last: nn.Conv2d) -> None:
+        super().__init__()
+        if kind not in GATES:
+            raise ValueError(f"gate={kind!r} is unknown; known are {', '.join(GATES)}")
+        self.kind = kind
+        if kind == "none":
+            assert last.bias is not None
+            nn.init.ones_(last.bias)
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return torch.sigmoid(logits) if self.kind == "sigmoid" else logits
+
+
+def _bottleneck(channels: int, reduction: int) -> nn.Sequential:
+    """Two fully connected layers on (N, C, 1, 1), with a ReLU between them."""
+    inner = channels // reduction
+    return nn.Sequential(nn.Conv2d(channels, inner, 1), nn.ReLU(), nn.Conv2d(inner, channels, 1))
+
+
+class FusingSpatialAttention(nn.Module):
+    """Spatial attention from a deep, a maximum and an average map (MSA-Net, Fig. 4, Eqs. 5-6).
+
+    The deep map is extracted in three 3x3 convolutions through C/2 and C/4 maps (inferred; the paper says
+    "gradually"); a 3x3 convolution fuses the three maps into one.
+
+    Args:
+        channels: C, at least 4.
+        gate: "sigmoid" or "none".
+    """
+
+    def __init__(self, channels: int, *, gate: str = "sigmoid") -> None:
+        super().__init__()
+        self.deep = nn.Sequential(
+            nn.Conv2d(channels, channels // 2, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels // 2, channels // 4, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels // 4, 1, 3, padding=1),
+        )
+        self.fuse = nn.Conv2d(3, 1, 3, padding=1)
+        self.gate = _Gate(gate, self.fuse)
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps = [self.deep(features), features.amax(1, keepdim=True), features.mean(1, keepdim=True)]
+        return features * self.gate(self.fuse(torch.cat(maps, 1)))  # (N, 1, H, W)
+
+
+class AugmentedChannelAttention(nn.Module):
+    """Channel attention from a plain and a squeezed branch, W_c = W_a + W_r (MSA-Net, Fig. 6, Eqs. 7-9).
+
+    Inferred: F_s is a linear 3x3 convolution C -> C, the squeezing convolution has stride 2 and C maps, both
+    poolings are global, a ReLU follows the layer of C / reduction units.
+
+    Args:
+        channels: C.
+        reduction: r of the paper, 4 there.
+        gate: "sigmoid" or "none".
+    """
+
+    def __init__(self, channels: int, *, reduction: int = 4, gate: str = "sigmoid") -> None:
+        super().__init__()
+        self.shallow = nn.Conv2d(channels, channels, 3, padding=1)
+        self.squeeze = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        self.reduce = nn.Conv2d(channels, channels // reduction, 1)
+        self.expand = nn.Conv2d(channels // reduction, channels, 1)
+        self.gate = _Gate(gate, self.expand)
+
+    def forward(self, features: Tensor) -> Tensor:
+        shallow = self.shallow(features)
+        average = shallow.mean((2, 3), keepdim=True)  # W_a (N, C, 1, 1)
+        squeezed = torch.relu(self.squeeze(shallow)).mean((2, 3), keepdim=True)
+        return features * self.gate(average + self.expand(torch.relu(self.reduce(squeezed))))
+
+
+class CbamChannelAttention(nn.Module):
+    """sigmoid(MLP(average over positions) + MLP(maximum over positions)), one MLP for both (CBAM, Eq. 2)."""
+
+    def __init__(self, channels: int, *, reduction: int = 4) -> None:
+        super().__init__()
+        self.mlp = _bottleneck(channels, reduction)
+
+    def forward(self, features: Tensor) -> Tensor:
+        average, maximum = features.mean((2, 3), keepdim=True), features.amax((2, 3), keepdim=True)
+        return features * torch.sigmoid(self.mlp(average) + self.mlp(maximum))
+
+
+class CbamSpatialAttention(nn.Module):
+    """sigmoid of a 7x7 convolution of the average and maximum over channels (CBAM, Eq. 3)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        del channels  # every spatial attention is built alike; this one does not depend on the width
+        self.conv = nn.Conv2d(2, 1, 7, padding=3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps = torch.cat([features.mean(1, keepdim=True), features.amax(1, keepdim=True)], 1)
+        return features * torch.sigmoid(self.conv(maps))
+
+
+class ScaChannelAttention(nn.Module):
+    """Softmax over channels of a linear map of tanh(w v_c + b), v_c the mean of channel c (SCA-CNN, Eq. 6).
+
+    The softmax weights sum to one; they are multiplied by C, since otherwise the features would vanish.
+
+    Args:
+        channels: C.
+        reduction: each channel's mean is lifted to C / reduction numbers (the original's k is not given here).
+    """
+
+    def __init__(self, channels: int, *, reduction: int = 4) -> None:
+        super().__init__()
+        self.lift = nn.Linear(1, channels // reduction)
+        self.score = nn.Linear(channels // reduction, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        pooled = features.mean((2, 3)).unsqueeze(-1)  # (N, C, 1)
+        scores = self.score(torch.tanh(self.lift(pooled)))  # (N, C, 1)
+        weights = scores.softmax(1) * features.shape[1]
+        return features * weights.unsqueeze(-1)
+
+
+class ScaSpatialAttention(nn.Module):
+    """Softmax over positions of a linear map of tanh(W_s V) (SCA-CNN, Eq. 4), multiplied by the number of positions."""
+
+    def __init__(self, channels: int, *, reduction: int = 4) -> None:
+        super().__init__()
+        self.lift = nn.Conv2d(channels, channels // reduction, 1)
+        self.score = nn.Conv2d(channels // reduction, 1, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        scores = self.score(torch.tanh(self.lift(features)))  # (N, 1, H, W)
+        weights = scores.flatten(1).softmax(1).view_as(scores)
+        return features * weights * (scores.shape[2] * scores.shape[3])
+
+
+class SqueezeExcitation(nn.Module):
+    """Global average, two fully connected layers, sigmoid (SE-Net, Eqs. 2-4)."""
+
+    def __init__(self, channels: int, *, reduction: int = 4) -> None:
+        super().__init__()
+        self.mlp = _bottleneck(channels, reduction)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features * torch.sigmoid(self.mlp(features.mean((2, 3), keepdim=True)))

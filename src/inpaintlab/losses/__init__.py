@@ -1,0 +1,1 @@
+"""Loss functions: scalars from tensors, no optimiser, no state (plain torch)."""

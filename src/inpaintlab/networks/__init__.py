@@ -1,0 +1,1 @@
+"""One file per system: its generator and its own discriminators (plain torch)."""
