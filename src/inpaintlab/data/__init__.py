@@ -1,0 +1,1 @@
+"""Pictures, holes, geometry, the training stream and the evaluation pairs."""

@@ -1,0 +1,121 @@
+"""Joins pictures, holes and geometry into the training stream and the evaluation pairs."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import cv2
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from inpaintlab.batch import Batch
+from inpaintlab.data.geometry import Geometry
+from inpaintlab.data.holes import HoleSource
+from inpaintlab.data.pairs import PairSet
+from inpaintlab.data.pictures import PictureSource
+from inpaintlab.data.stream import Stream, TrainSet
+from inpaintlab.errors import UserError
+from inpaintlab.image import from_uint8
+
+
+def to_batch(raw: dict[str, Any]) -> Batch:
+    """Bytes from the loader to float pictures in [0, 1] and holes of 0 and 1, on the device where they are."""
+    return Batch(from_uint8(raw["image"]), raw["hole"].to(torch.float32), tuple(raw["name"]))
+
+
+class InpaintingData(pl.LightningDataModule):
+    """Pictures with holes.
+
+    Args:
+        pictures: where they come from.
+        geometry: how they become squares.
+        train_holes, test_holes: sources of holes.
+        batch_size: the total over all processes.
+        batches, epochs: length of the training; exactly one of them (needed for training only).
+        seed: of the order, crops, flips and holes of the training.
+        pairs_seed: of the holes in evaluation; one fixed number, so that all rows see the same pairs.
+        root: where the pictures lie; kept for the record only, `pictures` has it too.
+        workers: loader processes; None takes what the machine has, up to 8, less one for the training itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        pictures: PictureSource,
+        geometry: Geometry,
+        train_holes: HoleSource,
+        test_holes: HoleSource,
+        batch_size: int,
+        batches: int | None = None,
+        epochs: float | None = None,
+        seed: int = 0,
+        pairs_seed: int = 2020,
+        root: str | None = None,
+        workers: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.pictures, self.geometry = pictures, geometry
+        self.train_holes, self.test_holes = train_holes, test_holes
+        self.batch_size, self.batches, self.epochs = batch_size, batches, epochs
+        self.seed, self.pairs_seed, self.root = seed, pairs_seed, root
+        self.workers = min(8, (os.cpu_count() or 1) - 1) if workers is None else workers
+        self._train: TrainSet | None = None
+
+    def train_set(self) -> TrainSet:
+        """The training pictures; scans the folder at the first call and raises what is wrong with it."""
+        if self._train is None:
+            items = self.pictures.split("train", self.geometry.size)
+            self.train_holes.prepare(self.geometry.size, self.geometry.size)
+            self._train = TrainSet(items, self.geometry, self.train_holes, self.seed)
+        return self._train
+
+    def total_batches(self) -> int:
+        """Length of the whole training in batches."""
+        if (self.batches is None) == (self.epochs is None):
+            raise UserError(f"set one of batches={self.batches} and epochs={self.epochs}, the length of the training")
+        if self.batches is not None:
+            return self.batches
+        return math.ceil(float(self.epochs or 0) * len(self.train_set()) / self.batch_size)
+
+    def stream(self, *, start: int = 0, rank: int = 0, world: int = 1) -> DataLoader[Any]:
+        """The rest of the training stream after `start` batches."""
+        dataset = self.train_set()
+        batches = Stream(
+            len(dataset), self.batch_size, self.total_batches(), seed=self.seed, start=start, rank=rank, world=world
+        )
+        return loader(dataset, self.workers, batch_sampler=batches)
+
+    def pairs(self, split: str = "test") -> PairSet:
+        """The evaluation pairs of "test", or those of "val" to look at during training."""
+        items = self.pictures.split(split, self.geometry.size)
+        self.test_holes.prepare(self.geometry.size, self.geometry.size)
+        return PairSet(items, self.geometry, self.test_holes, self.pairs_seed)
+
+    # ------------------------------------------------------------------ Lightning's hooks
+    def train_dataloader(self) -> DataLoader[Any]:
+        assert self.trainer is not None
+        done = getattr(self.trainer.lightning_module, "batches_done", 0)
+        return self.stream(start=done, rank=self.trainer.global_rank, world=self.trainer.world_size)
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> Batch:
+        return to_batch(batch)
+
+
+def loader(dataset: Any, workers: int, **options: Any) -> DataLoader[Any]:
+    """A loader whose workers use one thread each."""
+    return DataLoader(
+        dataset,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_single_thread if workers else None,
+        **options,
+    )
+
+
+def _single_thread(worker: int) -> None:
+    del worker
+    cv2.setNumThreads(0)

@@ -1,0 +1,79 @@
+"""From a picture of any size to the square that a network sees. The only file that knows albumentations.
+
+Its own random numbers repeat across workers and epochs (version 2.0.8), so the transform is seeded anew for every
+picture by the caller.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
+
+Picture = NDArray[np.uint8]
+KINDS = ("random_crop", "short_side_then_random_crop", "center_crop_square", "resize_square")
+
+
+class Geometry:
+    """How pictures become `size` x `size`.
+
+    Args:
+        size: pixels.
+        kind: "random_crop" cuts from the picture as it is (DeepFill; pictures smaller than `size` are enlarged);
+            "short_side_then_random_crop" first brings the shorter side to `short_side` (LBAM: 350);
+            "center_crop_square" cuts the largest central square and resizes it (EdgeConnect, RN);
+            "resize_square" resizes without regard to the aspect ratio.
+        short_side: for the second kind; `size` if None.
+        flip: probability of a horizontal flip in training.
+
+    For test pictures random crops become central ones and nothing is flipped. Sizes shrink by area averaging and
+    grow bicubically.
+    """
+
+    def __init__(self, size: int, kind: str = "random_crop", short_side: int | None = None, flip: float = 0.5) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"geometry kind={kind!r} is unknown; known are {', '.join(KINDS)}")
+        if short_side is not None and short_side < size:
+            raise ValueError(f"short_side={short_side} is smaller than the crop, size={size}")
+        if short_side is not None and kind != "short_side_then_random_crop":
+            raise ValueError(f"short_side={short_side} has no meaning with kind={kind!r}")
+        self.size, self.kind, self.short_side = size, kind, short_side or size
+        self._train = self._compose(random=True, flip=flip)
+        self._test = self._compose(random=False, flip=0.0)
+
+    def train(self, picture: Picture, rng: np.random.Generator) -> Picture:
+        """A random view (size, size, 3) of `picture` (H, W, 3), the same for the same generator state."""
+        self._train.set_random_seed(int(rng.integers(2**31)))
+        return self._apply(self._train, picture)
+
+    def test(self, picture: Picture) -> Picture:
+        """The fixed view (size, size, 3) of `picture`."""
+        return self._apply(self._test, picture)
+
+    def _apply(self, transform: Any, picture: Picture) -> Picture:
+        if self.kind == "center_crop_square":
+            side = min(picture.shape[:2])
+            top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+            picture = picture[top : top + side, left : left + side]
+        elif self.kind == "random_crop" and min(picture.shape[:2]) < self.size:
+            picture = self._enlarge(image=picture)["image"]
+        return transform(image=picture)["image"]
+
+    def _compose(self, *, random: bool, flip: float) -> Any:
+        import albumentations as A
+
+        resize: dict[str, Any] = {"interpolation": cv2.INTER_CUBIC, "area_for_downscale": "image"}
+        crop = A.RandomCrop if random else A.CenterCrop
+        self._enlarge = A.SmallestMaxSize(self.size, **resize)
+        if self.kind in ("center_crop_square", "resize_square"):
+            steps = [A.Resize(self.size, self.size, **resize)]
+        elif self.kind == "short_side_then_random_crop":
+            steps = [A.SmallestMaxSize(self.short_side, **resize), crop(self.size, self.size)]
+        else:
+            steps = [crop(self.size, self.size)]
+        return A.Compose([*steps, A.HorizontalFlip(p=flip)])

@@ -1,0 +1,165 @@
+"""Where holes come from: drawn strokes and blobs, boxes, or a folder of mask files.
+
+A source knows the bins it can hit and draws a hole for one of them: `source.draw(rng, bin, height, width)` gives
+a uint8 array (H, W), 1 = missing. The same generator state gives the same hole.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inpaintlab.data import bins as hole_bins
+
+Hole = NDArray[np.uint8]
+
+
+class HoleSource(ABC):
+    """What the data module asks of a source of holes; `bins` names the hole sizes that it can draw."""
+
+    bins: tuple[str, ...]
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
+        """One hole (H, W) of that size, uint8, 1 = missing."""
+
+    def prepare(self, height: int, width: int) -> None:
+        """Do, before any training, whatever must be read or measured first; raises what is wrong with it."""
+
+
+class FreeForm(HoleSource):
+    """Strokes and blobs, added until the share of missing pixels lies in the bin.
+
+    Each hole aims at a share drawn evenly from its bin. The shape that overshoots the bin's upper limit is taken
+    back and replaced by smaller ones, down to single pixels, so the measured share is always inside (low, high].
+
+    Args:
+        bins: such as "0.1-0.2".
+        width: smallest and largest stroke width, as a share of the shorter side.
+        blobs: probability that a shape is an ellipse instead of a stroke.
+    """
+
+    def __init__(
+        self,
+        bins: Sequence[str] = hole_bins.IRREGULAR,
+        width: tuple[float, float] = (0.03, 0.12),
+        blobs: float = 0.25,
+    ) -> None:
+        self.bins = tuple(bins)
+        self._limits = {name: hole_bins.limits(name) for name in self.bins}
+        self.width = tuple(width)
+        self.blobs = blobs
+
+    def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
+        low, high = self._limits[bin]
+        total = height * width
+        least, most = int(np.floor(low * total)) + 1, int(np.floor(high * total))
+        if most < least:
+            raise ValueError(f"no hole of a {height}x{width} picture falls into the bin {bin}")
+        target = int(rng.integers(least, most + 1))
+        hole: Hole = np.zeros((height, width), np.uint8)
+        share, scale = 0, 1.0
+        for shape in self._shapes(rng, height, width):
+            previous = hole.copy()
+            shape(hole, scale)
+            share = cv2.countNonZero(hole)
+            if share > most:
+                hole, share, scale = previous, cv2.countNonZero(previous), scale / 2
+            if share >= target:
+                break
+            if scale < 1 / 64:  # only single pixels still fit; there are target - share to go
+                free = np.flatnonzero(hole == 0)
+                hole.reshape(-1)[rng.choice(free, target - share, replace=False)] = 1
+                break
+        return hole
+
+    def _shapes(self, rng: np.random.Generator, height: int, width: int) -> Iterator[Callable[[Hole, float], None]]:
+        """Endless shapes, each a function that draws itself into a hole at a scale up to 1.
+
+        Random numbers are drawn for several shapes at a time: the calls cost more than the drawing.
+        """
+        side = min(height, width)
+        low, high = (value * side for value in self.width)
+        while True:
+            count = 8
+            starts = rng.random((count, 2)) * (width, height)
+            thickness = low + rng.random((count, 2)) * (high - low)
+            is_blob = rng.random(count) < self.blobs
+            turns = rng.normal(0, 0.9, (count, 6)).cumsum(1) + rng.random((count, 1)) * 2 * np.pi
+            lengths = (0.08 + 0.17 * rng.random((count, 6))) * side
+            path = np.stack([np.cos(turns) * lengths, np.sin(turns) * lengths], 2).cumsum(1)
+            steps = rng.integers(2, 7, count)
+            for i in range(count):
+                if is_blob[i]:
+                    yield partial(_blob, starts[i], 1.5 * thickness[i], float(turns[i, 0]) * 180 / np.pi)
+                else:
+                    yield partial(_stroke, starts[i], path[i, : steps[i]], float(thickness[i, 0]))
+
+
+def _blob(centre: NDArray[np.float64], axes: NDArray[np.float64], angle: float, hole: Hole, scale: float) -> None:
+    x, y = (int(value) for value in centre)
+    a, b = (round(float(axis) * scale) for axis in axes)
+    cv2.ellipse(hole, (x, y), (a, b), angle, 0, 360, (1,), -1)
+
+
+def _stroke(start: NDArray[np.float64], path: NDArray[np.float64], thickness: float, hole: Hole, scale: float) -> None:
+    points = np.vstack([start, start + path * scale]).round().astype(np.int32)
+    cv2.polylines(hole, [points], False, (1,), max(1, round(thickness * scale)))
+
+
+class Box(HoleSource):
+    """A square hole of a fixed share of the picture, in the centre or at a random place.
+
+    Args:
+        area: share of the picture's pixels; the side is the root of it, rounded to whole pixels.
+        place: "center" or "random".
+        name: the bin's name in tables, "center" or "fixed25" say.
+    """
+
+    def __init__(self, area: float = 0.25, place: str = "center", name: str = "center") -> None:
+        if not 0 < area < 1:
+            raise ValueError(f"area={area} must lie between 0 and 1")
+        if place not in ("center", "random"):
+            raise ValueError(f"place={place!r} is unknown; known are center, random")
+        self.area, self.place = area, place
+        self.bins = (name,)
+
+    def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
+        side = round((self.area * height * width) ** 0.5)
+        if side > min(height, width):
+            raise ValueError(f"a square of {self.area:.0%} of {height}x{width} is larger than the shorter side")
+        top, left = (height - side) // 2, (width - side) // 2
+        if self.place == "random":
+            top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+        hole: Hole = np.zeros((height, width), np.uint8)
+        hole[top : top + side, left : left + side] = 1
+        return hole
+
+
+class Several(HoleSource):
+    """Several sources as one; their bins must have different names.
+
+    Args:
+        sources: in the order in which tables show their bins.
+    """
+
+    def __init__(self, sources: Sequence[HoleSource]) -> None:
+        self._by_bin: dict[str, HoleSource] = {}
+        for source in sources:
+            for name in source.bins:
+                if name in self._by_bin:
+                    raise ValueError(f"two hole sources call a bin {name!r}")
+                self._by_bin[name] = source
+        self.bins = tuple(self._by_bin)
+
+    def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
+        return self._by_bin[bin].draw(rng, bin, height, width)
+
+    def prepare(self, height: int, width: int) -> None:
+        for source in set(self._by_bin.values()):
+            source.prepare(height, width)

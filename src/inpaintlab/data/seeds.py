@@ -1,0 +1,16 @@
+"""Randomness as a pure function: the same draw for any number of workers or processes, resumed or not."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+
+def generator(*parts: int | str) -> np.random.Generator:
+    """A random generator that depends on `parts` only, say ("hole", seed, epoch, index).
+
+    Numbers must not be negative.
+    """
+    words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in parts]
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))

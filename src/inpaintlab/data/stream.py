@@ -1,0 +1,89 @@
+"""The training stream: one endless, reproducible sequence of samples, cut into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from inpaintlab.data import seeds
+from inpaintlab.data.files import Picture
+from inpaintlab.data.geometry import Geometry
+from inpaintlab.data.holes import Hole, HoleSource
+from inpaintlab.data.pictures import Item
+from inpaintlab.errors import UserError
+
+Key = tuple[int, int]  # epoch, index of the picture
+
+
+def sample(picture: Picture, hole: Hole, name: str) -> dict[str, Tensor | str]:
+    """What travels from a worker to the device: 8 bit, image (3, H, W) and hole (1, H, W); see performance.
+
+    Transport of floats is fifteen times slower than of bytes; `datamodule.to_batch` makes the floats.
+    """
+    image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    return {"image": image, "hole": torch.from_numpy(hole[None]), "name": name}
+
+
+class TrainSet(Dataset[dict[str, Tensor | str]]):
+    """Samples by (epoch, index); crop, flip and hole depend on (seed, epoch, index) and nothing else."""
+
+    def __init__(self, items: Sequence[Item], geometry: Geometry, holes: HoleSource, seed: int) -> None:
+        self.items, self.geometry, self.holes, self.seed = items, geometry, holes, seed
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: Key) -> dict[str, Tensor | str]:
+        epoch, index = key
+        rng = seeds.generator("sample", self.seed, epoch, index)
+        item = self.items[index]
+        picture = self.geometry.train(item.load(), rng)
+        name = self.holes.bins[int(rng.integers(len(self.holes.bins)))]
+        return sample(picture, self.holes.draw(rng, name, *picture.shape[:2]), item.name)
+
+
+class Stream(Sampler[list[Key]]):
+    """Batches of keys: sample number k is picture `order(epoch)[k % N]` of epoch `k // N`.
+
+    There is no short batch at the end of an epoch: a batch may begin in one epoch and end in the next. With
+    several processes each takes its slice of every batch, so the batches are those of one process.
+
+    Args:
+        pictures: N.
+        batch_size: total, over all processes.
+        batches: number of batches in the whole training.
+        seed: of the order of the pictures.
+        start: batches already done.
+        rank, world: this process and their number.
+
+    Raises:
+        UserError: if the batch cannot be divided among the processes.
+    """
+
+    def __init__(
+        self, pictures: int, batch_size: int, batches: int, *, seed: int, start: int = 0, rank: int = 0, world: int = 1
+    ) -> None:
+        if batch_size % world:
+            raise UserError(f"data.batch_size={batch_size} (the total) cannot be divided among {world} processes")
+        self.pictures, self.batch_size, self.batches = pictures, batch_size, batches
+        self.seed, self.start, self.rank, self.world = seed, start, rank, world
+
+    def __len__(self) -> int:
+        return max(0, self.batches - self.start)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        share = self.batch_size // self.world
+        epoch, order = -1, np.empty(0, np.int64)
+        for batch in range(self.start, self.batches):
+            first = batch * self.batch_size + self.rank * share
+            keys = []
+            for number in range(first, first + share):
+                if number // self.pictures != epoch:
+                    epoch = number // self.pictures
+                    order = seeds.generator("order", self.seed, epoch).permutation(self.pictures)
+                keys.append((epoch, int(order[number % self.pictures])))
+            yield keys

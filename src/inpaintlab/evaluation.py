@@ -1,0 +1,125 @@
+"""Run a generator over evaluation pairs and keep every picture's numbers.
+
+A finished evaluation is a folder: `metrics.json` (means per bin and overall, and the conditions), `per_picture.csv`,
+`pairs.csv` (the manifest) and some pictures.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from inpaintlab.atomic import replacing, require_writable, write_text
+from inpaintlab.data.datamodule import loader, to_batch
+from inpaintlab.data.pairs import Pair, PairSet, describe, digest, write_manifest
+from inpaintlab.image import inpaint, to_uint8
+from inpaintlab.metrics import protocols
+from inpaintlab.metrics.per_picture import PerPicture
+
+Picture = NDArray[np.uint8]
+Generator = Callable[..., Any]
+
+
+@dataclass
+class Evaluation:
+    """The results on all pairs.
+
+    Args:
+        pairs: the manifest.
+        rows: per pair, the metrics.
+        kept: for some pairs, (truth, hole, result), 8 bit.
+    """
+
+    pairs: list[Pair]
+    rows: list[dict[str, float]]
+    kept: dict[int, tuple[Picture, Picture, Picture]] = field(default_factory=dict)
+
+    def means(self) -> dict[str, dict[str, float]]:
+        """Means by bin; "all" is the mean over the bins, as MSA-Net's Tables 2-5 average."""
+        by_bin: dict[str, list[dict[str, float]]] = {}
+        for pair, row in zip(self.pairs, self.rows, strict=True):
+            by_bin.setdefault(pair.bin, []).append(row)
+        means = {bin: {k: float(np.mean([r[k] for r in rows])) for k in rows[0]} for bin, rows in by_bin.items()}
+        columns = next(iter(means.values()))
+        return means | {"all": {k: float(np.mean([m[k] for m in means.values()])) for k in columns}}
+
+
+@torch.no_grad()
+def evaluate(
+    generator: Generator,
+    pairs: PairSet,
+    *,
+    protocol: str = "standard",
+    batch_size: int = 8,
+    workers: int = 0,
+    keep: int = 0,
+    device: str | torch.device = "cpu",
+    rank: int = 0,
+    world: int = 1,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Evaluation:
+    """Evaluate in float32 on `pairs`, in order, none twice and none left out.
+
+    Args:
+        generator: in eval mode, with an attribute `multiple` if its input sizes must be multiples of it.
+        keep: how many results to keep as pictures, spread evenly over the pairs.
+        rank, world: with several processes each takes its share of the pairs, and all return all numbers.
+        progress: called with the number of pairs done and their total.
+    """
+    measure = protocols.find(protocol)
+    mine = range(rank, len(pairs), world)
+    shown = set(pairs.spread(keep))
+    table = PerPicture(tuple(measure.columns)).to(device)
+    kept, done = {}, 0
+    for raw in loader(pairs.chosen(mine), workers, batch_size=batch_size):
+        truths, holes = raw["image"].permute(0, 2, 3, 1).numpy(), raw["hole"][:, 0].numpy()
+        batch = to_batch({k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in raw.items()})
+        with torch.autocast(torch.device(device).type, enabled=False):
+            filled = inpaint(generator, batch.image, batch.hole, getattr(generator, "multiple", 1))
+        results = to_uint8(filled).permute(0, 2, 3, 1).cpu().numpy()
+        for result, truth, hole in zip(results, truths, holes, strict=True):
+            number = mine[done]
+            table.update(number, measure.measure(result, truth))
+            if number in shown:
+                kept[number] = (truth, hole, result)
+            done += 1
+        progress(done, len(mine))
+    rows = table.compute()
+    manifest = [describe(*pairs.load(number)) for number in range(len(pairs))]
+    return Evaluation(manifest, [rows[number] for number in range(len(pairs))], kept)
+
+
+def write(folder: Path, evaluation: Evaluation, conditions: dict[str, Any]) -> None:
+    """Write the folder; `metrics.json` comes last, so that its presence says that all is there."""
+    require_writable(folder)
+    write_manifest(folder / "pairs.csv", evaluation.pairs)
+    rows = [
+        {"picture": p.picture, "bin": p.bin, "hole_share": p.hole_share, **values}
+        for p, values in zip(evaluation.pairs, evaluation.rows, strict=True)
+    ]
+    write_text(folder / "per_picture.csv", _csv(rows))
+    for number, (truth, hole, result) in evaluation.kept.items():
+        for kind, picture in (("truth", truth), ("hole", hole * np.uint8(255)), ("result", result)):
+            with replacing(folder / "pictures" / f"{number:06d}-{kind}.png") as temporary:
+                Image.fromarray(picture).save(temporary)
+    summary = {"means": evaluation.means(), "pairs": len(rows), "pairs_digest": digest(evaluation.pairs), **conditions}
+    write_text(folder / "metrics.json", json.dumps(summary, indent=1) + "\n")
+
+
+def _csv(rows: Iterable[dict[str, Any]]) -> str:
+    rows = list(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    return text.getvalue()

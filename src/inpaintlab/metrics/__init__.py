@@ -1,0 +1,1 @@
+"""Picture metrics by protocol and the evaluation of a generator on fixed pairs."""
