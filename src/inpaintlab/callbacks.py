@@ -1,0 +1,147 @@
+"""What happens beside the training loop: checkpoints, progress, sample pictures, validation.
+
+Everything is counted in batches done, which the module keeps and a checkpoint restores.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.loggers import WandbLogger
+
+from inpaintlab import checkpoint, grids
+from inpaintlab.atomic import replacing
+from inpaintlab.data.datamodule import InpaintingData
+from inpaintlab.data.pairs import PairSet
+from inpaintlab.evaluation import Evaluation, evaluate
+from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.progress import Bar
+
+
+def due(batches: int, every: int, total: int) -> bool:
+    """Whether something that happens every so-many batches (0 = never) and at the end happens now."""
+    return every > 0 and (batches % every == 0 or batches == total)
+
+
+class Checkpoints(pl.Callback):
+    """Keeps the last two checkpoints, each with the config that made it.
+
+    Args:
+        folder: where.
+        every: batches; the last batch is always saved.
+        total: batches of the whole training.
+        about: what `checkpoint.describe` returned.
+    """
+
+    def __init__(self, folder: Path, every: int, total: int, about: dict[str, Any]) -> None:
+        self.folder, self.every, self.total, self.about = folder, every, total, about
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, content: dict[str, Any]) -> None:
+        content[checkpoint.KEY] = self.about
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(module, InpaintingModule)
+        if due(module.batches_done, self.every, self.total) or module.batches_done == self.total:
+            self.save(trainer)
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """Write a checkpoint under a temporary name, then move the last one back and this one in."""
+        last = self.folder / checkpoint.LAST
+        temporary = self.folder / f".{checkpoint.LAST}.new"
+        trainer.save_checkpoint(temporary)  # on all ranks; the first one writes
+        if trainer.is_global_zero:
+            if last.exists():
+                os.replace(last, self.folder / checkpoint.PREVIOUS)
+            os.replace(temporary, last)
+        trainer.strategy.barrier()
+
+
+class Progress(pl.Callback):
+    """A progress bar over the batches of the whole training.
+
+    Args:
+        label: in front of the bar.
+        total: batches.
+    """
+
+    def __init__(self, label: str, total: int) -> None:
+        self.label, self.total = label, total
+        self.bar: Bar | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, InpaintingModule)
+        self.bar = Bar(self.label, self.total, module.batches_done, quiet=not trainer.is_global_zero).__enter__()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(module, InpaintingModule)
+        assert self.bar is not None
+        total = module.logged.get("train/total")
+        self.bar.update(module.batches_done, f"loss {total:.4g}" if total is not None else "")
+
+    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        if self.bar is not None:
+            self.bar.__exit__(None, None, None)
+            self.bar = None
+
+
+class Samples(pl.Callback):
+    """Every so often, the same pictures with the same holes: input, result and truth as one PNG.
+
+    Args:
+        folder: where.
+        every, total: batches.
+        count: pictures, spread over the validation pairs.
+        data: gives the pairs.
+    """
+
+    def __init__(self, folder: Path, every: int, total: int, count: int, data: InpaintingData) -> None:
+        self.folder, self.every, self.total, self.count, self.data = folder, every, total, count, data
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(module, InpaintingModule)
+        if not due(module.batches_done, self.every, self.total) or not trainer.is_global_zero:
+            return
+        pairs = self.data.pairs("val")
+        result = _evaluated(module, pairs.chosen(pairs.spread(self.count)), keep=self.count)
+        rows = [[grids.with_hole(truth, hole), filled, truth] for truth, hole, filled in result.kept.values()]
+        sheet = grids.grid(rows, ["input", f"batch {module.batches_done}", "truth"])
+        path = self.folder / f"batch{module.batches_done:07d}.png"
+        with replacing(path) as temporary:
+            sheet.save(temporary)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image("samples", [sheet], step=module.batches_done)
+
+
+class Validation(pl.Callback):
+    """Every so often, the metrics on the validation pairs, logged as `val/<metric>/<bin>`; shared among processes.
+
+    Args:
+        every, total: batches.
+        data: gives the pairs.
+        protocol: of the metrics.
+    """
+
+    def __init__(self, every: int, total: int, data: InpaintingData, protocol: str) -> None:
+        self.every, self.total, self.data, self.protocol = every, total, data, protocol
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(module, InpaintingModule)
+        if not due(module.batches_done, self.every, self.total):
+            return
+        shares = {"rank": trainer.global_rank, "world": trainer.world_size}
+        means = _evaluated(module, self.data.pairs("val"), protocol=self.protocol, **shares).means()
+        values = {f"val/{metric}/{bin}": v for bin, metrics in means.items() for metric, v in metrics.items()}
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=module.batches_done)
+
+
+def _evaluated(module: InpaintingModule, pairs: PairSet, **options: Any) -> Evaluation:
+    module.generator.eval()
+    try:
+        return evaluate(module.generator, pairs, device=module.device, **options)
+    finally:
+        module.generator.train()

@@ -1,0 +1,223 @@
+"""From override strings to a checked, resolved config, and from a config to the folder of its run.
+
+Hydra refuses a mistyped key on the command line but takes any key from an experiment file, and it never proposes
+the right name. `compose` does both.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from inpaintlab import paths
+from inpaintlab.errors import UserError
+
+# What does not change the trained weights' meaning: runs that differ only here share a folder.
+NOT_IN_RUN_NAME = (
+    "trainer",
+    "logger",
+    "output",
+    "masks",
+    "evaluation",
+    "data.test_holes",
+    "data.pairs_seed",
+    "data.workers",
+)
+EVALUATION = ("data.pictures", "data.geometry", "data.test_holes", "data.pairs_seed", "evaluation.protocol")
+
+
+def register_resolvers() -> None:
+    """Make `${run_name:}`, `${run_system:}` and `${run_subfolder:}` known to configs. May be called repeatedly."""
+    OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
+    OmegaConf.register_new_resolver("run_system", lambda: HydraConfig.get().runtime.choices["model"], replace=True)
+    OmegaConf.register_new_resolver("run_subfolder", lambda *, _root_: str(_subfolder(_root_)), replace=True)
+
+
+def _run_name() -> str:
+    choices = HydraConfig.get().runtime.choices
+    return choices["experiment"] or f"{choices['model']}_{choices['data']}"
+
+
+def compose(overrides: Sequence[str], program: str = "train") -> DictConfig:
+    """The config that Hydra composes from `conf/<program>.yaml` and the overrides, checked and resolved.
+
+    Raises:
+        UserError: naming the mistyped key or option and the nearest valid one.
+    """
+    return _resolved(_checked(overrides, program))
+
+
+def check(arguments: Sequence[str], program: str) -> None:
+    """Check the overrides on a command line, every option of a sweep by itself, before Hydra sees them."""
+    overrides = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
+    if any(argument in ("--help", "--hydra-help", "--info") or argument == "-h" for argument in arguments):
+        return
+    plain = [o for o in _parse(overrides) if not o.is_sweep_override()]
+    sweeps = [o for o in _parse(overrides) if o.is_sweep_override()]
+    lines = [o.input_line for o in plain if o.input_line]
+    _checked(lines, program)
+    for sweep in sweeps:
+        if sweep.is_choice_sweep() or sweep.is_interval_sweep() or sweep.is_range_sweep():
+            for value in sweep.sweep_string_iterator():
+                _checked([*lines, f"{sweep.get_key_element()}={value}"], program)
+
+
+def digest(config: Any) -> str:
+    """Eight characters that depend on the content of a plain container."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The config as plain, resolved data."""
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def run_folder(config: DictConfig) -> Path:
+    """`<output>/<name>/<scale>-<digest of the config>/seed<seed>`: no time stamp, so runs find themselves again."""
+    return Path(str(config.output)) / _subfolder(config)
+
+
+def _subfolder(config: DictConfig) -> Path:
+    neutral = _without_hydra(config)
+    neutral.seed, neutral.output = 0, ""
+    content = plain(neutral)
+    for key in NOT_IN_RUN_NAME:
+        _drop(content, key)
+    return Path(str(config.name)) / f"{config.scale.name}-{digest(content)}" / f"seed{config.seed}"
+
+
+def evaluation_key(config: dict[str, Any]) -> str:
+    """Eight characters for the pairs and the protocol of an evaluation; `config` is plain data."""
+    content = {key: _get(config, key) for key in EVALUATION}
+    for key in ("pictures.on_broken", "pictures.scan_cache"):
+        _drop(content["data.pictures"], key.split(".")[1])
+    return digest(content)
+
+
+# ---------------------------------------------------------------------- composing
+def _checked(overrides: Sequence[str], program: str) -> DictConfig:
+    parsed = _parse(overrides)
+    _check_options(parsed)
+    full = _compose(program, overrides, parsed)
+    _check_keys(program, full, parsed)
+    return full
+
+
+def _compose(program: str, overrides: Sequence[str], parsed: Sequence[Override] = ()) -> DictConfig:
+    register_resolvers()
+    try:
+        with initialize_config_dir(str(paths.conf()), version_base="1.3"):
+            return hydra_compose(program, list(overrides), return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _explained(program, error, parsed) from None
+
+
+def _resolved(full: DictConfig) -> DictConfig:
+    HydraConfig.instance().set_config(full)
+    try:
+        return OmegaConf.create(plain(_without_hydra(full)))
+    except OmegaConfBaseException as error:
+        raise UserError(f"the config is incomplete: {error}") from None
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    copy = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    OmegaConf.set_readonly(copy, False)
+    OmegaConf.set_struct(copy, False)
+    return copy
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise UserError(str(error)) from None
+
+
+# ---------------------------------------------------------------------- checking
+def options(group: str) -> list[str]:
+    """The names in a config group, "experiment" say."""
+    return sorted(path.stem for path in (paths.conf() / group).glob("*.yaml"))
+
+
+def _check_options(overrides: Iterable[Override]) -> None:
+    for override in overrides:
+        key = override.get_key_element().lstrip("+~")
+        if not (paths.conf() / key).is_dir() or override.is_delete() or override.is_sweep_override():
+            continue
+        value = override.value()
+        known = options(key)
+        if value is not None and str(value) not in known:
+            raise UserError(f"{key}={value} is unknown{_nearest(str(value), known)}; known are {', '.join(known)}")
+
+
+def _explained(program: str, error: Exception, overrides: Sequence[Override]) -> UserError:
+    known = sorted({*_keys(_compose(program, [o.input_line for o in overrides if _is_group(o) and o.input_line]))})
+    for override in overrides:
+        key = override.get_key_element()
+        if not _is_group(override) and key not in known and not key.startswith(("+", "hydra")):
+            return UserError(f"the config has no key {key}{_nearest(key, known)}")
+    return UserError(str(error))
+
+
+def _check_keys(program: str, full: DictConfig, overrides: Sequence[Override]) -> None:
+    """An experiment or scale file may only set keys that the config has without it."""
+    choices = full.hydra.runtime.choices
+    groups = [key for key in choices if key not in ("experiment", "scale") and not str(key).startswith("hydra/")]
+    base = [f"{key}={choices[key]}" for key in groups if choices[key] is not None]
+    known = set(_keys(_compose(program, base)))
+    added = {o.get_key_element().lstrip("+") for o in overrides if o.get_key_element().startswith("+")}
+    for key in _keys(full):
+        if key not in known and not any(key == a or key.startswith(f"{a}.") for a in added):
+            if any(key.startswith(f"{k}.") for k in known):
+                continue  # below a key that is a single value there, such as a list or null
+            source = choices.get("experiment") or choices.get("scale")
+            raise UserError(f"conf/experiment/{source}.yaml sets {key}, which does not exist{_nearest(key, known)}")
+
+
+def _is_group(override: Override) -> bool:
+    return (paths.conf() / override.get_key_element().lstrip("+~")).is_dir()
+
+
+def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in map(str, config):
+        if not prefix and key == "hydra":
+            continue
+        child = config._get_node(key)
+        yield f"{prefix}{key}"
+        if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
+            yield from _keys(child, f"{prefix}{key}.")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _get(container: dict[str, Any], key: str) -> Any:
+    value: Any = container
+    for part in key.split("."):
+        value = value[part]
+    return value
+
+
+def _drop(container: dict[str, Any], key: str) -> None:
+    *parents, last = key.split(".")
+    for part in parents:
+        container = container.get(part) or {}
+    container.pop(last, None)

@@ -1,0 +1,133 @@
+"""Evaluate a checkpoint: `python -m inpaintlab.evaluate checkpoint=runs/.../last.ckpt [data=folder data.root=...]`.
+
+Nothing but the checkpoint is needed: pictures, geometry and holes are those of its training, unless given.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+
+from inpaintlab import config as configs
+from inpaintlab import paths
+from inpaintlab.programs import run_program
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from inpaintlab.checkpoint import Restored
+
+
+def evaluate_checkpoint(
+    restored: Restored, test: dict[str, Any], folder: Path, *, split: str = "test", device: str = "cpu", label: str = ""
+) -> dict[str, Any]:
+    """Evaluate and write the results folder; an evaluation that is there already is only read.
+
+    Args:
+        restored: the generator and its training config.
+        test: plain data with `data` and `evaluation`; what `config.evaluation_key` reads.
+        folder: the results go to `folder/evaluation-<key>`.
+
+    Returns:
+        The content of `metrics.json`, with the results' folder under "folder".
+    """
+    out = folder / f"evaluation-{configs.evaluation_key(test)}"
+    if split != "test":
+        out = out.with_name(f"{out.name}-{split}")
+    if not (out / "metrics.json").exists():
+        _evaluate(restored, test, out, split, device, label or f"evaluating {restored.system}")
+    return json.loads((out / "metrics.json").read_text()) | {"folder": str(out)}
+
+
+def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, device: str, label: str) -> None:
+    from inpaintlab import checkpoint, evaluation, record
+    from inpaintlab.atomic import require_writable
+    from inpaintlab.progress import Bar
+
+    require_writable(out)
+    data = checkpoint.build(test["data"], "inpaintlab.data.")
+    options = test["evaluation"]
+    pairs = data.pairs(split)
+    with Bar(label, len(pairs)) as bar:
+        result = evaluation.evaluate(
+            restored.generator,
+            pairs,
+            protocol=options["protocol"],
+            batch_size=options["batch_size"],
+            keep=options["keep"],
+            workers=data.workers,
+            device=device,
+            progress=lambda done, total: bar.update(done),
+        )
+    training = restored.config
+    conditions = {
+        "system": restored.system,
+        "name": training["name"],
+        "scale": training["scale"]["name"],
+        "seed": training["seed"],
+        "batches": restored.batches,
+        "checkpoint": restored.path.name,
+        "protocol": options["protocol"],
+        "split": split,
+        "size": data.geometry.size,
+        "pictures": type(data.pictures).__name__,
+        "precision": "32",
+        "conditions": record.conditions(),
+    }
+    evaluation.write(out, result, conditions)
+
+
+def run(config: DictConfig) -> dict[str, Any]:
+    """The evaluation that `conf/evaluate.yaml` and the overrides describe."""
+    from omegaconf import OmegaConf
+
+    from inpaintlab import checkpoint
+    from inpaintlab.metrics import protocols
+
+    protocols.find(config.evaluation.protocol)
+    device = _device(config.device)
+    restored = checkpoint.load(config.checkpoint, device=device)
+    trained = restored.config["data"]
+    OmegaConf.set_struct(config, False)
+    if config.masks is None:
+        config.masks = {"train": trained["train_holes"], "test": trained["test_holes"]}
+    if config.data is None:
+        config.data = {**trained, "train_holes": "${masks.train}", "test_holes": "${masks.test}"}
+    test = configs.plain(config)
+    folder = Path(config.out) if config.out else restored.path.parent
+    return evaluate_checkpoint(restored, test, folder, split=config.split, device=device)
+
+
+def _device(name: str) -> str:
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+@hydra.main(config_path=str(paths.conf()), config_name="evaluate", version_base="1.3")
+def _hydra(config: DictConfig) -> None:
+    result = run(config)
+    bins = list(result["means"])
+    metrics = list(result["means"]["all"])
+    print(
+        f"{result['name']} seed {result['seed']}, {result['batches']} batches, scale {result['scale']}: "
+        f"{result['pairs']} pairs ({result['pairs_digest']}), protocol {result['protocol']}"
+    )
+    print(f"{'':10}" + "".join(f"{bin:>10}" for bin in bins))
+    for metric in metrics:
+        print(f"{metric:10}" + "".join(f"{result['means'][bin][metric]:10.4f}" for bin in bins))
+    print(f"written to {result['folder']}")
+
+
+def main() -> None:
+    """The program behind `inpaintlab evaluate` and `python -m inpaintlab.evaluate`."""
+    configs.register_resolvers()
+    run_program(_hydra, lambda: configs.check(sys.argv[1:], "evaluate"))
+
+
+if __name__ == "__main__":
+    main()

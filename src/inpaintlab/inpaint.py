@@ -1,0 +1,147 @@
+"""Fill holes in pictures with a trained checkpoint: one file, or a folder of pictures and one of masks."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from inpaintlab.errors import UserError
+from inpaintlab.programs import explain, run_program
+
+
+def parser() -> ArgumentParser:
+    """The command line; built without importing anything heavy."""
+    p = ArgumentParser("inpaintlab inpaint", description=__doc__)
+    p.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of ours; it needs no other file")
+    p.add_argument("--image", required=True, type=Path, help="a picture, or a folder of pictures, of any size")
+    p.add_argument("--mask", required=True, type=Path, help="its mask, or a folder of masks of the same names")
+    p.add_argument("--out", required=True, type=Path, help="the PNG file to write, or a folder for them")
+    p.add_argument("--polarity", default="white_hole", choices=("white_hole", "black_hole"), help="what a mask marks")
+    p.add_argument("--threshold", default=0.5, type=float, help="grey levels of at least this share are white")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    p.add_argument("--overwrite", action="store_true", help="replace pictures that are there already")
+    return p
+
+
+def pairs(arguments: Namespace) -> list[tuple[Path, Path, Path]]:
+    """(picture, mask, output) of all pictures; everything that is missing is found before any work.
+
+    Raises:
+        FileNotFoundError, UserError: naming every picture without a mask, or an output that would be overwritten.
+    """
+    from inpaintlab.data.files import list_pictures
+
+    image, mask, out = arguments.image, arguments.mask, arguments.out
+    if not image.is_dir():
+        for path in (image, mask):
+            if not path.is_file():
+                raise FileNotFoundError(f"no such file: {path}" + (" (a folder)" if path.is_dir() else ""))
+        out = out / f"{image.stem}.png" if out.is_dir() else out
+        if out.suffix.lower() != ".png":
+            raise UserError(f"--out {out} must end in .png: other formats would change the known pixels")
+        if out.exists() and not arguments.overwrite:
+            raise UserError(f"{out} exists; choose another --out or add --overwrite")
+        return [(image, mask, out)]
+    if out.is_file():
+        raise UserError(f"--image is a folder, so --out must be one too, and {out} is a file")
+    pictures = {path.relative_to(image).with_suffix(""): path for path in list_pictures(image)}
+    masks = {path.relative_to(mask).with_suffix(""): path for path in list_pictures(mask, "masks")}
+    alone = sorted(str(path) for name, path in pictures.items() if name not in masks)
+    if alone:
+        raise FileNotFoundError(
+            f"{len(alone)} of {len(pictures)} pictures have no mask of the same name in {mask}: {', '.join(alone[:8])}"
+        )
+    jobs = [(path, masks[name], out / name.parent / f"{name.name}.png") for name, path in pictures.items()]
+    clash = [str(source) for source, _, target in jobs if target.resolve() == source.resolve()]
+    if clash:
+        raise UserError(f"the output would replace the pictures themselves, {clash[0]} for one; choose another --out")
+    return jobs
+
+
+def run(arguments: Namespace) -> int:
+    """Fill all pictures; one that fails is named and the others go on. Returns the number of failures."""
+    jobs = pairs(arguments)
+    todo = [job for job in jobs if arguments.overwrite or not job[2].exists()]
+    if len(todo) < len(jobs):
+        print(f"{len(jobs) - len(todo)} of {len(jobs)} results are there already and stay (--overwrite replaces them)")
+    if not todo:
+        return 0
+
+    import torch
+
+    from inpaintlab import checkpoint
+    from inpaintlab.atomic import require_writable
+    from inpaintlab.progress import Bar
+
+    require_writable(arguments.out if arguments.image.is_dir() else todo[0][2].parent)
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    device = auto if arguments.device == "auto" else arguments.device
+    restored = checkpoint.load(arguments.checkpoint, device=device)
+    failures = []
+    with Bar(f"inpainting with {restored.config['name']}", len(todo), quiet=len(todo) == 1) as bar:
+        for done, (image, mask, out) in enumerate(todo, 1):
+            try:
+                fill_file(restored.generator, image, mask, out, arguments.polarity, arguments.threshold, device)
+            except Exception as error:
+                sentence = explain(error)
+                if sentence is None:
+                    raise
+                failures.append(sentence)
+            bar.update(done)
+    for sentence in failures:
+        print(f"error: {sentence}", file=sys.stderr)
+    print(f"{len(todo) - len(failures)} of {len(todo)} written to {arguments.out}")
+    return len(failures)
+
+
+def fill_file(
+    generator: object, image: Path, mask: Path, out: Path, polarity: str, threshold: float, device: str
+) -> None:
+    """Fill one picture and write it as PNG; known pixels, and an alpha channel, stay bit for bit.
+
+    Raises:
+        UserError: if the files do not decode, differ in size, or the mask marks nothing.
+    """
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from inpaintlab.atomic import replacing
+    from inpaintlab.data.files import read_alpha, read_picture
+    from inpaintlab.data.mask_folder import read_hole
+    from inpaintlab.image import from_uint8, inpaint, to_uint8
+
+    picture, hole = read_picture(image), read_hole(mask, polarity, threshold)
+    if picture.shape[:2] != hole.shape:
+        sizes = f"{hole.shape[1]}x{hole.shape[0]} and the picture {picture.shape[1]}x{picture.shape[0]}"
+        raise UserError(f"the mask {mask} is {sizes}; they must have the same size")
+    if hole.all():
+        other = "black_hole" if polarity == "white_hole" else "white_hole"
+        raise UserError(f"the mask {mask} marks every pixel as missing; with --polarity {other} it would mark none")
+    tensor = from_uint8(torch.from_numpy(picture.transpose(2, 0, 1).copy()))[None].to(device)
+    missing = torch.from_numpy(hole)[None, None].float().to(device)
+    filled = inpaint(generator, tensor, missing, getattr(generator, "multiple", 1))  # type: ignore[arg-type]
+    result = to_uint8(filled)[0].permute(1, 2, 0).cpu().numpy()
+    result = np.where(hole[..., None] > 0, result, picture)
+    alpha = read_alpha(image)
+    if alpha is not None:
+        result = np.dstack([result, alpha])
+    with replacing(out) as temporary:
+        Image.fromarray(result).save(temporary)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program behind `inpaintlab inpaint`."""
+    parsed = parser().parse_args(arguments)
+
+    def program() -> None:
+        if run(parsed):
+            sys.exit(1)
+
+    run_program(program)
+
+
+if __name__ == "__main__":
+    main()

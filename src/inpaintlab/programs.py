@@ -1,0 +1,40 @@
+"""How every program ends: what the user can mend is one sentence, everything else keeps its traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from inpaintlab.errors import UserError
+
+MENDABLE = (UserError, FileNotFoundError, PermissionError)
+
+
+def explain(error: BaseException) -> str | None:
+    """The sentence for an error that the user can mend, or None."""
+    if isinstance(error, MENDABLE):
+        return str(error)
+    cause = error.__cause__
+    if type(error).__name__ == "InstantiationException" and isinstance(cause, (ValueError, TypeError, OSError)):
+        where = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
+        return f"{where}: {cause}" if where and not isinstance(cause, MENDABLE) else str(cause)
+    return None
+
+
+def run_program(program: Callable[[], object], *first: Callable[[], object]) -> None:
+    """Run `first`, then `program`; a mendable error is printed and ends the process with status 1.
+
+    Set INPAINTLAB_TRACEBACK=1 to see where it was raised.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a cut traceback and end the process itself
+    try:
+        for step in first:
+            step()
+        program()
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None or os.environ.get("INPAINTLAB_TRACEBACK"):
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        sys.exit(1)

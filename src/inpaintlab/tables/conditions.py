@@ -1,0 +1,62 @@
+"""The sentences below a table: without them its numbers are no results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from inpaintlab.metrics import protocols
+from inpaintlab.tables.measure import Measured
+from inpaintlab.tables.spec import Table
+
+
+def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[str]:
+    """How the measured numbers came about, what is missing, and what must not be concluded."""
+    lines: list[str] = []
+    measured = [result for result in results.values() if result.summaries]
+    if measured:
+        runs = [result.record for result in measured]
+        tests = [summary for result in measured for summary in result.summaries.values()]
+        first = tests[0]
+        if scale == "demo":
+            lines.append(
+                "Scale `demo`: a few hundred small batches of embedded photographs, which also give the test regions. "
+                "Differences to published numbers say nothing here; rows may be compared with each other."
+            )
+        else:
+            lines.append(f"Scale `{scale}`.")
+        seeds = sorted({seed for result in measured for seed in result.summaries})
+        lines.append(
+            f"Training: {_all(run['batches'] for run in runs)} batches, {first['size']} px, seed "
+            f"{', '.join(map(str, seeds))}, precision {_all(run['precision']['precision'] for run in runs)} on "
+            f"{_all(run['device'] for run in runs)}."
+        )
+        lines.append(
+            f"Evaluation: {first['pairs']} pairs of picture and hole, the same for all rows (digest "
+            f"{first['pairs_digest']}), {first['pictures']}, holes `{table.masks}`, float32; `all` is the mean over "
+            "the bins."
+        )
+        lines.append(f"Protocol `{table.protocol}`: {protocols.find(table.protocol).description}.")
+        lines.append(f"Commit {_all(test['conditions']['commit'] for test in tests)}, {_dates(tests)}.")
+    if table.reference and measured:
+        lines.append(
+            "Against the reference: mean paired difference over pictures and its 95 % bootstrap interval over pictures "
+            "and seeds, in bold where it leaves out zero. A single seed does not show how much training varies."
+        )
+    if table.kind == "parameters":
+        lines.append("Counted from the networks of this repository: weights without biases, K = 1000.")
+    lines += [f"{label}: not available: {result.missing}" for label, result in results.items() if result.missing]
+    quoted = [row.label for row in table.rows if not row.experiment and not row.block]
+    if quoted:
+        lines.append(f"Quoted only, not measured here: {', '.join(quoted)}.")
+    return [*lines, *table.notes, *(f"{row.label}: {row.note}" for row in table.rows if row.note)]
+
+
+def _all(values: Iterable[Any]) -> str:
+    """The value, or all of them where rows differ."""
+    return " / ".join(dict.fromkeys(map(str, values)))
+
+
+def _dates(tests: Iterable[dict[str, Any]]) -> str:
+    dates = sorted(test["conditions"]["date"][:10] for test in tests)
+    return dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"

@@ -1,0 +1,130 @@
+"""Fill the cells of a table: train the rows that lack a finished run, evaluate all on the same pairs."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inpaintlab import config as configs
+from inpaintlab.errors import UserError
+from inpaintlab.programs import explain
+from inpaintlab.tables.spec import Row, Table
+
+
+@dataclass
+class Measured:
+    """What is known about one row.
+
+    Args:
+        summaries: per seed, the content of `metrics.json`.
+        values: metric -> (seeds, pictures, bins), in the order of the pairs.
+        bins: the third axis of `values`.
+        record: `run.json` of the first seed.
+        counts: for tables of parameters, the counted numbers by column.
+        missing: why there is no number, if there is none.
+    """
+
+    summaries: dict[int, dict[str, Any]] = field(default_factory=dict)
+    values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    bins: tuple[str, ...] = ()
+    record: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
+    missing: str = ""
+
+    def mean(self, metric: str, bin: str) -> float | None:
+        """Mean over seeds and pictures; over all bins for "all"."""
+        if self.counts:
+            return self.counts[bin]
+        values = self.per_picture(metric, bin)
+        return None if values is None else float(values.mean())
+
+    def per_picture(self, metric: str, bin: str) -> NDArray[np.float64] | None:
+        """(seeds, pictures), or None if it was not measured."""
+        values = self.values.get(metric)
+        if values is None or (bin != "all" and bin not in self.bins):
+            return None
+        return values.mean(2) if bin == "all" else values[:, :, self.bins.index(bin)]
+
+
+def measure(table: Table, scale: str, seeds: Sequence[int], overrides: Sequence[str]) -> dict[str, Measured]:
+    """Measure all rows, by label. A row that fails says why and leaves the others alone.
+
+    Raises:
+        UserError: if an override is wrong, before anything is trained, or if rows were evaluated on different pairs.
+    """
+    if table.kind == "parameters":
+        return {row.label: Measured(counts=_count(table, row)) for row in table.rows}
+    rows = [row for row in table.rows if row.experiment]
+    jobs = [(row, seed) for row in rows for seed in seeds]
+    composed = [
+        configs.compose(
+            [f"experiment={row.experiment}", f"masks={table.masks}", f"scale={scale}", *overrides, f"seed={seed}"]
+        )
+        for row, seed in jobs
+    ]
+    results = {row.label: Measured() for row in table.rows}
+    for number, ((row, seed), config) in enumerate(zip(jobs, composed, strict=True), 1):
+        config.evaluation.protocol = table.protocol
+        part = f"row {number} of {len(jobs)}: {row.label}" + (f", seed {seed}" if len(seeds) > 1 else "")
+        try:
+            results[row.label].summaries[seed] = _one(config, part)
+            results[row.label].record = json.loads((configs.run_folder(config) / "run.json").read_text())
+        except Exception as error:
+            sentence = explain(error)
+            if sentence is None:
+                raise
+            results[row.label].missing = sentence
+            print(f"{part}: not available: {sentence}", file=sys.stderr)
+    for label, result in results.items():
+        if result.summaries:
+            _fill(result, label)
+    digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
+    if len(digests) > 1:
+        raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
+    return results
+
+
+def _one(config: Any, part: str) -> dict[str, Any]:
+    """Train and evaluate one run, as far as that is not done; the content of its `metrics.json`."""
+    from inpaintlab import train
+
+    folder = configs.run_folder(config)
+    test = configs.plain(config)
+    results = folder / f"evaluation-{configs.evaluation_key(test)}"
+    if train.finished(folder) and (results / "metrics.json").exists():
+        return json.loads((results / "metrics.json").read_text()) | {"folder": str(results)}
+    from inpaintlab import checkpoint, evaluate
+
+    if not train.finished(folder):
+        train.run(config, f"{part}, training")
+    last = folder / "checkpoints" / checkpoint.LAST
+    return evaluate.evaluate_checkpoint(checkpoint.load(last), test, folder, label=f"{part}, evaluating")
+
+
+def _fill(result: Measured, label: str) -> None:
+    """Read the per-picture values into arrays (seeds, pictures, bins)."""
+    tables = []
+    for summary in result.summaries.values():
+        with (Path(summary["folder"]) / "per_picture.csv").open() as file:
+            tables.append(list(csv.DictReader(file)))
+    result.bins = tuple(dict.fromkeys(line["bin"] for line in tables[0]))
+    for metric in next(iter(result.summaries.values()))["means"]["all"]:
+        flat = np.array([[float(line[metric]) for line in lines] for lines in tables])
+        if flat.shape[1] % len(result.bins):
+            raise UserError(f"{label}: the pictures of {tables[0][0]['picture']} ... have unequal numbers of holes")
+        result.values[metric] = flat.reshape(len(tables), -1, len(result.bins))
+
+
+def _count(table: Table, row: Row) -> dict[str, float]:
+    """Counted parameters of a structure; the network's file knows how."""
+    network = importlib.import_module(f"inpaintlab.networks.{table.id.partition('.')[0]}")
+    return network.parameter_counts(row.block)

@@ -1,0 +1,42 @@
+"""Put rendered tables into the committed pages, so that no number in them is typed by hand."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from inpaintlab import paths
+from inpaintlab.atomic import replacing, write_text
+from inpaintlab.errors import UserError
+
+
+def update_pages(id: str, scale: str, folder: Path) -> list[Path]:
+    """Copy the table's files to `experiments/<system>/results/` and fill the marked blocks of the pages.
+
+    A block stands between `<!-- table <id> <scale> -->` and `<!-- end -->`.
+
+    Raises:
+        UserError: outside a checkout.
+    """
+    root = paths.experiments().parent
+    if not (root / "pyproject.toml").exists():
+        raise UserError("--publish updates the pages of a checkout; this is an installed package")
+    system, _, name = id.partition(".")
+    target = root / "experiments" / system / "results"
+    changed = []
+    for file in ("table.md", "table.csv", "pictures.png"):
+        if (folder / file).exists():
+            copy = target / f"{name}-{scale}{Path(file).suffix}"
+            with replacing(copy) as temporary:
+                shutil.copyfile(folder / file, temporary)
+            changed.append(copy)
+    table = (folder / "table.md").read_text().strip()
+    for page in (root / "README.md", *sorted((root / "experiments").glob("**/README.md"))):
+        before = page.read_text()
+        marks = re.escape(f"<!-- table {id} {scale} -->"), re.escape("<!-- end -->")
+        after = re.sub(rf"({marks[0]}\n).*?(\n{marks[1]})", lambda m: f"{m[1]}{table}{m[2]}", before, flags=re.DOTALL)
+        if after != before:
+            write_text(page, after)
+            changed.append(page)
+    return changed

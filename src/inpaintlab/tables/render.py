@@ -1,0 +1,221 @@
+"""From measured rows to Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inpaintlab.tables.measure import Measured
+from inpaintlab.tables.spec import Metric, Row, Table
+from inpaintlab.tables.statistics import Difference, paired
+
+NONE = "\u2013"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a row.
+
+    Args:
+        published, measured: either may be missing.
+        against: the paired difference to the reference row, with its interval.
+    """
+
+    row: Row
+    metric: Metric
+    bin: str
+    published: float | None
+    measured: float | None
+    against: Difference | None
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus published."""
+        if self.measured is None or self.published is None:
+            return None
+        return self.measured - self.published
+
+
+def cells(table: Table, results: dict[str, Measured]) -> list[Cell]:
+    """All cells, by row, metric and bin."""
+    found = []
+    for row in table.rows:
+        for metric in table.metrics:
+            for bin in table.bins:
+                measured = results[row.label].mean(metric.key, bin)
+                published = row.published.get(metric.key, {}).get(bin)
+                against = _against(table, results, row, metric.key, bin)
+                found.append(Cell(row, metric, bin, published, measured, against))
+    return found
+
+
+def _against(table: Table, results: dict[str, Measured], row: Row, metric: str, bin: str) -> Difference | None:
+    if table.reference is None or row.label == table.reference:
+        return None
+    mine, other = results[row.label], results[table.reference]
+    common = [seed for seed in mine.summaries if seed in other.summaries]
+    values, base = mine.per_picture(metric, bin), other.per_picture(metric, bin)
+    if not common or values is None or base is None:
+        return None
+    rows = [list(result.summaries).index(seed) for result in (mine, other) for seed in common]
+    return paired(values[rows[: len(common)]], base[rows[len(common) :]])
+
+
+# ---------------------------------------------------------------------- texts
+def headings(table: Table, found: Sequence[Cell]) -> list[str]:
+    """Column headings of the printed forms."""
+    columns = ["", "parameters"] if _has_parameters(table) else [""]
+    for metric in table.metrics:
+        unit = f" [{metric.unit}]" if metric.unit else ""
+        if len(table.bins) > 1:
+            columns += [f"{metric.label} {bin}" for bin in table.bins]
+        else:
+            columns += [f"{metric.label}{unit} published", "measured", "difference"]
+            if any(cell.against for cell in found):
+                columns.append(f"{metric.label} against {table.reference} [95 %]")
+    return columns
+
+
+def lines(table: Table, results: dict[str, Measured], found: Sequence[Cell]) -> list[list[str]]:
+    """The cells as text, a list per row."""
+    several, paired_columns = len(table.bins) > 1, any(cell.against for cell in found)
+    text = []
+    for row in table.rows:
+        line = [row.label]
+        if _has_parameters(table):
+            parameters = results[row.label].record.get("parameters")
+            line.append(f"{parameters / 1e6:.3f} M" if parameters else NONE)
+        for cell in (cell for cell in found if cell.row is row):
+            digits = cell.metric.decimals
+            published, measured = number(cell.published, digits), number(cell.measured, digits)
+            difference = number(cell.difference, digits, sign=True)
+            if table.kind == "parameters":  # printed in thousands: nothing to subtract
+                line.append(f"{measured} ({published}K)")
+            elif several:
+                known = f"{measured} ({published}; {difference})" if cell.published is not None else measured
+                line.append(known if cell.measured is not None else f"({published})")
+            else:
+                line += [published, measured, difference]
+                if paired_columns:
+                    line.append(interval(cell, table.reference))
+        text.append(line)
+    return text
+
+
+def number(value: float | None, decimals: int, *, sign: bool = False) -> str:
+    """A number as printed; a dash where there is none."""
+    if value is None:
+        return NONE
+    return f"{value:{'+' if sign else ''},.{decimals}f}".replace(",", " ")
+
+
+def interval(cell: Cell, reference: str | None) -> str:
+    """A paired difference with its interval; bold where the interval leaves out zero."""
+    if cell.row.label == reference:
+        return "reference"
+    if cell.against is None:
+        return NONE
+    parts = [
+        number(v, cell.metric.decimals, sign=True) for v in (cell.against.mean, cell.against.low, cell.against.high)
+    ]
+    text = f"{parts[0]} [{parts[1]}, {parts[2]}]"
+    return f"**{text}**" if cell.against.decided else text
+
+
+def markdown(table: Table, results: dict[str, Measured], found: Sequence[Cell], conditions: Sequence[str]) -> str:
+    """The table as Markdown, readable in a terminal too, with its conditions below."""
+    head, body = headings(table, found), lines(table, results, found)
+    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+
+    def join(line: Sequence[str]) -> str:
+        return (
+            "| "
+            + " | ".join(
+                text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
+            )
+            + " |"
+        )
+
+    rule = "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
+    text = [f"**{table.id}: {table.title}** ({table.source})", "", join(head), rule, *map(join, body), ""]
+    if table.kind == "parameters":
+        text += ["Cells: counted (printed).", ""]
+    elif len(table.bins) > 1:
+        text += ["Cells: measured (published; difference); in brackets alone: published, not measured here.", ""]
+    return "\n".join([*text, *(f"- {line}" for line in conditions)]) + "\n"
+
+
+def latex(table: Table, results: dict[str, Measured], found: Sequence[Cell], conditions: Sequence[str]) -> str:
+    """The table for a paper (package booktabs), with its conditions as comments."""
+    head = headings(table, found)
+
+    def escape(text: str) -> str:
+        bold = text.startswith("**")
+        text = text.strip("*")
+        for plain, tex in (
+            ("\\", r"\textbackslash{}"),
+            ("&", r"\&"),
+            ("%", r"\%"),
+            ("_", r"\_"),
+            ("#", r"\#"),
+            (NONE, "--"),
+        ):
+            text = text.replace(plain, tex)
+        return rf"\textbf{{{text}}}" if bold else text
+
+    rows = [" & ".join(map(escape, line)) + r" \\" for line in (head, *lines(table, results, found))]
+    comments = [f"% {table.id}: {table.title} ({table.source})", *(f"% {line}" for line in conditions)]
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}"
+    return (
+        "\n".join([*comments, begin, r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"])
+        + "\n"
+    )
+
+
+def as_csv(table: Table, results: dict[str, Measured], found: Sequence[Cell], scale: str) -> str:
+    """One line per cell, with what a reader needs to trust it."""
+    records: list[dict[str, Any]] = []
+    for cell in found:
+        result = results[cell.row.label]
+        first: dict[str, Any] = next(iter(result.summaries.values()), {})
+        against = cell.against
+        records.append(
+            {
+                "table": table.id,
+                "row": cell.row.label,
+                "experiment": cell.row.experiment or "",
+                "metric": cell.metric.key,
+                "bin": cell.bin,
+                "published": _text(cell.published),
+                "measured": _text(cell.measured),
+                "difference": _text(cell.difference),
+                "reference": table.reference if against else "",
+                "against_reference": _text(against.mean if against else None),
+                "low": _text(against.low if against else None),
+                "high": _text(against.high if against else None),
+                "scale": scale if cell.measured is not None else "",
+                "protocol": first.get("protocol", ""),
+                "seeds": " ".join(map(str, result.summaries)),
+                "pairs": first.get("pairs", ""),
+                "pairs_digest": first.get("pairs_digest", ""),
+                "parameters": result.record.get("parameters", ""),
+                "commit": first.get("conditions", {}).get("commit", ""),
+                "missing": result.missing,
+            }
+        )
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _has_parameters(table: Table) -> bool:
+    return table.kind == "comparison"

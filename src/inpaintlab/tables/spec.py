@@ -1,0 +1,132 @@
+"""Table specs: `experiments/<system>/table<k>.yaml`, one file per table of a paper."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from inpaintlab import paths
+from inpaintlab.errors import UserError
+
+Values = dict[str, dict[str, float]]  # metric -> bin (or column) -> value
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column group: its key in the protocol, its heading and the printed decimals."""
+
+    key: str
+    label: str
+    decimals: int
+    unit: str = ""
+    higher: bool = True
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Args:
+        label: as printed.
+        experiment: the run that measures it, or None for a row that is only quoted.
+        published: the printed numbers.
+        block: for tables of parameter counts, the structure to count.
+        note: shown below the table.
+    """
+
+    label: str
+    experiment: str | None = None
+    published: Values = field(default_factory=dict)
+    block: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Args:
+        id: "msanet.table3", say: the paper's system and the number.
+        title, source: what it shows, and where it is printed.
+        rows, metrics, bins: its shape; "all" is the mean over the bins of the masks.
+        kind: "comparison" (measured on pictures) or "parameters" (counted).
+        masks: config of the test holes.
+        protocol: of the metrics.
+        reference: label of the row that the others are compared with picture by picture, or None.
+        notes: shown below the table.
+    """
+
+    id: str
+    title: str
+    source: str
+    rows: tuple[Row, ...]
+    metrics: tuple[Metric, ...]
+    bins: tuple[str, ...] = ("all",)
+    kind: str = "comparison"
+    masks: str = "irregular"
+    protocol: str = "standard"
+    reference: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        """The runs that the table needs."""
+        return tuple(row.experiment for row in self.rows if row.experiment)
+
+
+def known() -> dict[str, Path]:
+    """All specs by table id."""
+    files = sorted(paths.experiments().glob("*/table*.yaml"))
+    return {f"{path.parent.name}.{path.stem}": path for path in files}
+
+
+def load(id: str) -> Table:
+    """The table called `id`.
+
+    Raises:
+        UserError: for an unknown table, or a spec with a wrong key or a missing value.
+    """
+    tables = known()
+    if id not in tables:
+        nearest = difflib.get_close_matches(id, list(tables), 1)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise UserError(
+            f"table {id!r} is unknown{hint} Known: {', '.join(tables)}".replace("unknown Known", "unknown. Known")
+        )
+    return parse(yaml.safe_load(tables[id].read_text()), str(tables[id]))
+
+
+def parse(content: dict[str, Any], where: str) -> Table:
+    """A spec from its YAML content; `where` is named in errors."""
+    metrics = tuple(
+        _make(Metric, {"key": key, **(options or {})}, where) for key, options in content.get("metrics", {}).items()
+    )
+    rows = tuple(_make(Row, row, where) for row in content.get("rows", []))
+    rest = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+    table = _make(Table, rest | {"metrics": metrics, "rows": rows}, where)
+    if not rows or not metrics:
+        raise UserError(f"{where}: a table needs rows and metrics")
+    labels = [row.label for row in rows]
+    if table.reference is not None and table.reference not in labels:
+        raise UserError(f"{where}: reference {table.reference!r} is no row; rows are {', '.join(labels)}")
+    for row in rows:
+        for metric, values in row.published.items():
+            if metric not in {m.key for m in metrics} or set(values) != set(table.bins):
+                raise UserError(f"{where}: row {row.label!r} must give {metric} for the bins {', '.join(table.bins)}")
+    return table
+
+
+def _make(kind: Any, content: dict[str, Any], where: str) -> Any:
+    names = [f.name for f in fields(kind)]
+    for key in content:
+        if key not in names:
+            nearest = difflib.get_close_matches(key, names, 1)
+            raise UserError(f"{where}: unknown key {key!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else ""))
+    try:
+        return kind(**content)
+    except TypeError as error:
+        raise UserError(f"{where}: {error}") from None

@@ -1,0 +1,146 @@
+"""Train one run: `python -m inpaintlab.train experiment=msanet_places2 scale=demo`, or `-m` for a sweep.
+
+Started again with the same overrides, a run that was stopped continues, and one that is finished does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+
+from inpaintlab import config as configs
+from inpaintlab import paths
+from inpaintlab.atomic import require_writable, write_text
+from inpaintlab.programs import run_program
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The record of a finished run, or None."""
+    path = folder / "run.json"
+    record = json.loads(path.read_text()) if path.exists() else {}
+    return record if record.get("state") == "finished" else None
+
+
+def run(config: DictConfig, label: str = "training") -> Path:
+    """Train what the config says, or the rest of it.
+
+    Args:
+        config: composed from `conf/train.yaml`.
+        label: in front of the progress bar.
+
+    Returns:
+        The folder of the run, with `run.json`, `config.yaml`, `checkpoints/last.ckpt`, `csv/`, `samples/`.
+
+    Raises:
+        UserError, FileNotFoundError, PermissionError: before any training, wherever the reason can be known then.
+    """
+    folder = configs.run_folder(config)
+    if finished(folder):
+        print(f"{folder}: finished already")
+        return folder
+    require_writable(folder)
+    _train(config, folder, label)
+    return folder
+
+
+def _train(config: DictConfig, folder: Path, label: str) -> None:
+    import lightning.pytorch as pl
+    import torch
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from inpaintlab import callbacks, checkpoint, loggers, precision, record, silence
+
+    silence.lightning()
+    plain = configs.plain(config)
+    how = plain["trainer"]
+    if how["threads"]:
+        torch.set_num_threads(how["threads"])
+    earlier = checkpoint.newest(folder / "checkpoints")
+    device = _device(how["accelerator"])
+    chosen = precision.choose(how["precision"], how["channels_last"], device)
+    before = json.loads((folder / "run.json").read_text()) if (folder / "run.json").exists() else None
+    if earlier and before and how["precision"] == "auto":  # a run is not continued in another precision
+        chosen = precision.Precision(**before["precision"])
+
+    pl.seed_everything(plain["seed"], workers=True, verbose=False)
+    data = instantiate(config.data, _convert_="all")
+    total = data.total_batches()
+    data.train_set()  # now, so that a bad picture or mask stops the program before anything else happens
+    module = instantiate(config.model, _convert_="all")
+    if chosen.channels_last:
+        module.to(memory_format=torch.channels_last)
+
+    entry = {
+        "state": "running",
+        "name": plain["name"],
+        "scale": plain["scale"]["name"],
+        "seed": plain["seed"],
+        "batches": total,
+        "parameters": sum(p.numel() for p in module.generator.parameters()),
+        "precision": asdict(chosen),
+        "device": device,
+        "conditions": record.conditions(),
+    }
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
+    write_text(folder / "run.json", json.dumps(entry, indent=1) + "\n")
+    about = checkpoint.describe(plain, entry["conditions"])
+    hooks: list[pl.Callback] = [
+        callbacks.Progress(label, total),
+        callbacks.Validation(how["validate_every"], total, data, plain["evaluation"]["protocol"]),
+        callbacks.Samples(folder / "samples", how["sample_every"], total, how["sample_count"], data),
+        callbacks.Checkpoints(folder / "checkpoints", how["checkpoint_every"], total, about),
+    ]
+    trainer = pl.Trainer(
+        accelerator=how["accelerator"],
+        devices=how["devices"],
+        num_nodes=how["num_nodes"],
+        strategy=how["strategy"],
+        precision=chosen.precision,  # type: ignore[arg-type]
+        deterministic=how["deterministic"],
+        log_every_n_steps=how["log_every"],
+        max_epochs=1,  # the whole stream is one pass of Lightning's loop
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # the stream divides itself
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        callbacks=hooks,
+        logger=loggers.make(plain["logger"], folder, f"{plain['name']}/seed{plain['seed']}", plain),
+    )
+    trainer.fit(module, data, ckpt_path=earlier, weights_only=True)
+    if module.batches_done < total:
+        raise RuntimeError(f"stopped after {module.batches_done} of {total} batches")
+    if trainer.is_global_zero:
+        write_text(folder / "run.json", json.dumps(entry | {"state": "finished"}, indent=1) + "\n")
+
+
+def _device(accelerator: str) -> str:
+    import torch
+
+    return "cuda" if accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available() else "cpu"
+
+
+@hydra.main(config_path=str(paths.conf()), config_name="train", version_base="1.3")
+def _hydra(config: DictConfig) -> None:
+    run(config)
+
+
+def main() -> None:
+    """The program behind `inpaintlab train` and `python -m inpaintlab.train`."""
+    configs.register_resolvers()
+    run_program(_hydra, lambda: configs.check(sys.argv[1:], "train"))
+
+
+if __name__ == "__main__":
+    main()
