@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
-    """Pictures and their holes.
+    """Pictures and their holes. Not frozen, since Lightning moves batches to a device field by field.
 
     Args:
         image: (N, 3, H, W), float in [0, 1].

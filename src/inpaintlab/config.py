@@ -17,16 +17,20 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from inpaintlab import paths
 from inpaintlab.errors import UserError
 
-# What does not change the trained weights' meaning: runs that differ only here share a folder.
+# Runs that differ only here are the same training, or differ by the seed alone, and share a folder.
 NOT_IN_RUN_NAME = (
+    "seed",
+    "model.seed",
+    "data.seed",
+    "data.pictures.scan_cache",
     "trainer",
     "logger",
     "output",
@@ -68,11 +72,21 @@ def check(arguments: Sequence[str], program: str) -> None:
     plain = [o for o in _parse(overrides) if not o.is_sweep_override()]
     sweeps = [o for o in _parse(overrides) if o.is_sweep_override()]
     lines = [o.input_line for o in plain if o.input_line]
-    _checked(lines, program)
-    for sweep in sweeps:
-        if sweep.is_choice_sweep() or sweep.is_interval_sweep() or sweep.is_range_sweep():
-            for value in sweep.sweep_string_iterator():
-                _checked([*lines, f"{sweep.get_key_element()}={value}"], program)
+    jobs = [[*lines, f"{sweep.get_key_element()}={value}"] for sweep in sweeps for value in _values(sweep)]
+    for job in jobs or [lines]:
+        full = _checked(job, program)
+        if not sweeps and program == "train":
+            _resolved(full)  # what is not set is named now; with several sweeps Hydra puts them together later
+
+
+def _values(sweep: Override) -> list[str]:
+    value, key = sweep.value(), sweep.get_key_element()
+    if isinstance(value, Glob):
+        names = value.filter(options(key))
+        if not names:
+            raise UserError(f"{sweep.input_line} fits none of {', '.join(options(key))}")
+        return names
+    return list(sweep.sweep_string_iterator()) if sweep.is_choice_sweep() or sweep.is_range_sweep() else []
 
 
 def digest(config: Any) -> str:
@@ -81,8 +95,15 @@ def digest(config: Any) -> str:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The config as plain, resolved data."""
-    container = OmegaConf.to_container(config, resolve=True)
+    """The config as plain, resolved data.
+
+    Raises:
+        UserError: naming a value that must be given.
+    """
+    try:
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} is not set: give it as {error.full_key}=...") from None
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 
@@ -93,9 +114,7 @@ def run_folder(config: DictConfig) -> Path:
 
 
 def _subfolder(config: DictConfig) -> Path:
-    neutral = _without_hydra(config)
-    neutral.seed, neutral.output = 0, ""
-    content = plain(neutral)
+    content = plain(_without_hydra(config))
     for key in NOT_IN_RUN_NAME:
         _drop(content, key)
     return Path(str(config.name)) / f"{config.scale.name}-{digest(content)}" / f"seed{config.seed}"
@@ -167,7 +186,7 @@ def _check_options(overrides: Iterable[Override]) -> None:
 
 
 def _explained(program: str, error: Exception, overrides: Sequence[Override]) -> UserError:
-    known = sorted({*_keys(_compose(program, [o.input_line for o in overrides if _is_group(o) and o.input_line]))})
+    known = dict(_keys(_compose(program, [o.input_line for o in overrides if _is_group(o) and o.input_line])))
     for override in overrides:
         key = override.get_key_element()
         if not _is_group(override) and key not in known and not key.startswith(("+", "hydra")):
@@ -180,27 +199,31 @@ def _check_keys(program: str, full: DictConfig, overrides: Sequence[Override]) -
     choices = full.hydra.runtime.choices
     groups = [key for key in choices if key not in ("experiment", "scale") and not str(key).startswith("hydra/")]
     base = [f"{key}={choices[key]}" for key in groups if choices[key] is not None]
-    known = set(_keys(_compose(program, base)))
+    leaves = dict(_keys(_compose(program, base)))  # whether each known key is a single value
     added = {o.get_key_element().lstrip("+") for o in overrides if o.get_key_element().startswith("+")}
-    for key in _keys(full):
-        if key not in known and not any(key == a or key.startswith(f"{a}.") for a in added):
-            if any(key.startswith(f"{k}.") for k in known):
-                continue  # below a key that is a single value there, such as a list or null
-            source = choices.get("experiment") or choices.get("scale")
-            raise UserError(f"conf/experiment/{source}.yaml sets {key}, which does not exist{_nearest(key, known)}")
+    for key, _ in _keys(full):
+        parents = [key[:i] for i, letter in enumerate(key) if letter == "."]
+        # What stands below a single value, null say, is a whole object that replaces it.
+        if key in leaves or added & {key, *parents} or any(leaves.get(parent) for parent in parents):
+            continue
+        source = choices.get("experiment") or choices.get("scale")
+        raise UserError(f"conf/experiment/{source}.yaml sets {key}, which does not exist{_nearest(key, leaves)}")
 
 
 def _is_group(override: Override) -> bool:
     return (paths.conf() / override.get_key_element().lstrip("+~")).is_dir()
 
 
-def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
+def _keys(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, bool]]:
+    """All dotted keys but Hydra's own, and whether each is a single value (also a list, null or a reference)."""
     for key in map(str, config):
         if not prefix and key == "hydra":
             continue
         child = config._get_node(key)
-        yield f"{prefix}{key}"
-        if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
+        if not isinstance(child, DictConfig) or child._is_interpolation() or child._is_none():
+            yield f"{prefix}{key}", True
+        else:
+            yield f"{prefix}{key}", False
             yield from _keys(child, f"{prefix}{key}.")
 
 

@@ -14,6 +14,7 @@ import hydra
 
 from inpaintlab import config as configs
 from inpaintlab import paths
+from inpaintlab.errors import UserError
 from inpaintlab.programs import run_program
 
 if TYPE_CHECKING:
@@ -88,14 +89,16 @@ def run(config: DictConfig) -> dict[str, Any]:
     from inpaintlab import checkpoint
     from inpaintlab.metrics import protocols
 
+    if OmegaConf.is_missing(config, "checkpoint"):
+        raise UserError("checkpoint is not set: give it as checkpoint=FILE")
     protocols.find(config.evaluation.protocol)
     device = _device(config.device)
     restored = checkpoint.load(config.checkpoint, device=device)
     trained = restored.config["data"]
     OmegaConf.set_struct(config, False)
-    if config.masks is None:
+    if config.get("masks") is None:
         config.masks = {"train": trained["train_holes"], "test": trained["test_holes"]}
-    if config.data is None:
+    if config.get("data") is None:
         config.data = {**trained, "train_holes": "${masks.train}", "test_holes": "${masks.test}"}
     test = configs.plain(config)
     folder = Path(config.out) if config.out else restored.path.parent

@@ -82,11 +82,11 @@ def evaluate(
     table = PerPicture(tuple(measure.columns)).to(device)
     kept, done = {}, 0
     for raw in loader(pairs.chosen(mine), workers, batch_size=batch_size):
-        truths, holes = raw["image"].permute(0, 2, 3, 1).numpy(), raw["hole"][:, 0].numpy()
+        truths, holes = _arrays(raw["image"]), raw["hole"][:, 0].numpy()
         batch = to_batch({k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in raw.items()})
         with torch.autocast(torch.device(device).type, enabled=False):
             filled = inpaint(generator, batch.image, batch.hole, getattr(generator, "multiple", 1))
-        results = to_uint8(filled).permute(0, 2, 3, 1).cpu().numpy()
+        results = _arrays(to_uint8(filled))
         for result, truth, hole in zip(results, truths, holes, strict=True):
             number = mine[done]
             table.update(number, measure.measure(result, truth))
@@ -97,6 +97,11 @@ def evaluate(
     rows = table.compute()
     manifest = [describe(*pairs.load(number)) for number in range(len(pairs))]
     return Evaluation(manifest, [rows[number] for number in range(len(pairs))], kept)
+
+
+def _arrays(pictures: torch.Tensor) -> Picture:
+    """(N, 3, H, W) to (N, H, W, 3), contiguous: sums depend, in the last digit, on the order in memory."""
+    return pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def write(folder: Path, evaluation: Evaluation, conditions: dict[str, Any]) -> None:

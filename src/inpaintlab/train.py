@@ -68,7 +68,7 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
     device = _device(how["accelerator"])
     chosen = precision.choose(how["precision"], how["channels_last"], device)
     before = json.loads((folder / "run.json").read_text()) if (folder / "run.json").exists() else None
-    if earlier and before and how["precision"] == "auto":  # a run is not continued in another precision
+    if before and how["precision"] == "auto":  # as it was begun, by an earlier process or by the first of a DDP run
         chosen = precision.Precision(**before["precision"])
 
     pl.seed_everything(plain["seed"], workers=True, verbose=False)

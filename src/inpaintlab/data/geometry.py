@@ -46,6 +46,11 @@ class Geometry:
         self._train = self._compose(random=True, flip=flip)
         self._test = self._compose(random=False, flip=0.0)
 
+    @property
+    def at_least(self) -> int | None:
+        """How many pixels the shorter side of a training picture needs; None if it is cut as it is."""
+        return None if self.kind == "random_crop" else self.short_side
+
     def train(self, picture: Picture, rng: np.random.Generator) -> Picture:
         """A random view (size, size, 3) of `picture` (H, W, 3), the same for the same generator state."""
         self._train.set_random_seed(int(rng.integers(2**31)))

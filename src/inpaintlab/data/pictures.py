@@ -32,9 +32,9 @@ class Item:
     box: Region | None = None
     keep: bool = False
 
-    def load(self) -> Picture:
-        """RGB, uint8 (H, W, 3)."""
-        picture = _read_kept(self.path) if self.keep else read_picture(self.path)
+    def load(self, at_least: int | None = None) -> Picture:
+        """RGB, uint8 (H, W, 3); `at_least` as for `files.read_picture`."""
+        picture = _read_kept(self.path) if self.keep else read_picture(self.path, at_least)
         if self.box is not None:
             top, left, height, width = self.box
             picture = picture[top : top + height, left : left + width]

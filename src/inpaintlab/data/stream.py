@@ -41,7 +41,7 @@ class TrainSet(Dataset[dict[str, Tensor | str]]):
         epoch, index = key
         rng = seeds.generator("sample", self.seed, epoch, index)
         item = self.items[index]
-        picture = self.geometry.train(item.load(), rng)
+        picture = self.geometry.train(item.load(self.geometry.at_least), rng)
         name = self.holes.bins[int(rng.integers(len(self.holes.bins)))]
         return sample(picture, self.holes.draw(rng, name, *picture.shape[:2]), item.name)
 

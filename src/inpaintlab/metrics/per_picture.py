@@ -40,7 +40,7 @@ class PerPicture(Metric):
 
     def compute(self) -> dict[int, dict[str, float]]:
         """Rows by picture number, in order; a picture that was added twice counts once."""
-        if not self.number:
+        if isinstance(self.number, list) and not self.number:
             return {}
         numbers, values = dim_zero_cat(self.number).tolist(), dim_zero_cat(self.values).tolist()
         rows = {n: dict(zip(self.columns, row, strict=True)) for n, row in zip(numbers, values, strict=True)}

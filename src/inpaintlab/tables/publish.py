@@ -31,11 +31,18 @@ def update_pages(id: str, scale: str, folder: Path) -> list[Path]:
             with replacing(copy) as temporary:
                 shutil.copyfile(folder / file, temporary)
             changed.append(copy)
-    table = (folder / "table.md").read_text().strip()
+    return changed + fill_blocks(f"table {id} {scale}", (folder / "table.md").read_text())
+
+
+def fill_blocks(name: str, content: str) -> list[Path]:
+    """Replace what stands between `<!-- <name> -->` and `<!-- end -->` in the README pages; the pages that changed."""
+    root = paths.experiments().parent
+    changed = []
     for page in (root / "README.md", *sorted((root / "experiments").glob("**/README.md"))):
         before = page.read_text()
-        marks = re.escape(f"<!-- table {id} {scale} -->"), re.escape("<!-- end -->")
-        after = re.sub(rf"({marks[0]}\n).*?(\n{marks[1]})", lambda m: f"{m[1]}{table}{m[2]}", before, flags=re.DOTALL)
+        marks = re.escape(f"<!-- {name} -->"), re.escape("<!-- end -->")
+        pattern = rf"({marks[0]}\n).*?(\n{marks[1]})"
+        after = re.sub(pattern, lambda m: f"{m[1]}{content.strip()}{m[2]}", before, flags=re.DOTALL)
         if after != before:
             write_text(page, after)
             changed.append(page)

@@ -1,0 +1,78 @@
+"""The commands answer at once, without importing what is slow, and unknown ones get the nearest name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inpaintlab import cli
+
+HEAVY = ("torch", "lightning", "albumentations", "torchmetrics", "torchvision", "wandb", "cv2", "skimage")
+PROBE = """
+import runpy, sys
+try:
+    runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    assert not end.code, end.code
+loaded = [name for name in {heavy!r} if name in sys.modules]
+assert not loaded, loaded
+"""
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "inpaintlab.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in cli.COMMANDS), ["table", "--list"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = f"import sys; sys.argv[1:] = {arguments!r}\n" + PROBE.format(module="inpaintlab.cli", heavy=HEAVY)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout) > 100
+
+
+@pytest.mark.parametrize("module", ["inpaintlab.train", "inpaintlab.evaluate"])
+def test_hydra_help_loads_nothing_heavy(module: str) -> None:
+    code = "import sys; sys.argv[1:] = ['--help']\n" + PROBE.format(module=module, heavy=HEAVY)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "Configuration groups" in result.stdout
+
+
+def test_unknown_command_gets_the_nearest() -> None:
+    result = run("tabel")
+    assert result.returncode == 2
+    assert "no command 'tabel'; did you mean table?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["train", "experiment=msanet_placs2"],
+            "error: experiment=msanet_placs2 is unknown; did you mean msanet_places2",
+        ),
+        (
+            ["train", "experiment=msanet_places2", "data.root=/nowhere"],
+            "error: the folder of pictures does not exist: /nowhere",
+        ),
+        (
+            ["train", "experiment=msanet_places2", "scale=demo", "model.generator.c_a=see"],
+            "channel attention='see' is unknown",
+        ),
+        (["evaluate", "checkpoint=/nowhere.ckpt"], "error: no such checkpoint: /nowhere.ckpt"),
+        (["evaluate"], "error: checkpoint is not set"),
+        (["train", "experiment=msanet_places2"], "error: data.root is not set: give it as data.root=..."),
+        (["train", "data=photos"], "error: set one of batches=None and epochs=None"),
+        (["table", "msanet.table9"], "error: table 'msanet.table9' is unknown; did you mean msanet.table"),
+    ],
+)
+def test_errors_are_sentences(arguments: list[str], message: str, tmp_path: Path) -> None:
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,129 @@
+"""Evaluations: the same numbers for any batch size, split among processes or not; what is written can be trusted."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from PIL import Image
+from torch import Tensor
+
+from inpaintlab import config as configs
+from inpaintlab import evaluate, evaluation, train
+from inpaintlab.batch import Output
+from inpaintlab.image import composite, inpaint, to_uint8
+from inpaintlab.metrics import image_metrics
+
+Compose = Callable[..., configs.DictConfig]
+
+
+def grey(image: Tensor, hole: Tensor) -> Output:
+    return Output(torch.full_like(image, 0.5))
+
+
+def perfect(truth: Tensor) -> Callable[[Tensor, Tensor], Output]:
+    return lambda image, hole: Output(truth)
+
+
+def test_values_are_those_of_the_composite(compose: Compose) -> None:
+    pairs = instantiate(compose().data, _convert_="all").pairs()
+    result = evaluation.evaluate(grey, pairs, keep=2)
+    for number in (0, 7, 17):
+        truth, hole, _, bin = pairs.load(number)
+        filled = np.where(hole[..., None] > 0, np.uint8(128), truth)
+        assert result.pairs[number].bin == bin
+        assert result.rows[number]["psnr"] == image_metrics.psnr(filled, truth)
+        assert result.rows[number]["l1_pct"] == image_metrics.l1_percent(filled, truth)
+    assert sorted(result.kept) == [0, 17]
+    truth, hole, filled = result.kept[17]
+    assert np.array_equal(filled[hole == 0], truth[hole == 0])
+    assert (filled[hole > 0] == 128).all()
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 7}, {"workers": 2}])
+def test_numbers_do_not_depend_on_how_they_are_computed(compose: Compose, options: dict[str, int]) -> None:
+    pairs = instantiate(compose().data, _convert_="all").pairs()
+    base = evaluation.evaluate(grey, pairs)
+    other = evaluation.evaluate(grey, pairs, **options)
+    assert other.rows == base.rows
+    assert other.pairs == base.pairs
+
+
+def test_means_are_per_bin_then_over_bins(compose: Compose) -> None:
+    pairs = instantiate(compose().data, _convert_="all").pairs()
+    result = evaluation.evaluate(grey, pairs)
+    means = result.means()
+    assert list(means) == [*pairs.bins, "all"]
+    by_hand = [row["psnr"] for row, pair in zip(result.rows, result.pairs, strict=True) if pair.bin == "0.2-0.3"]
+    assert means["0.2-0.3"]["psnr"] == pytest.approx(np.mean(by_hand))
+    assert means["all"]["psnr"] == pytest.approx(np.mean([means[b]["psnr"] for b in pairs.bins]))
+    assert means["0.01-0.1"]["psnr"] > means["0.5-0.6"]["psnr"]
+
+
+def test_checkpoint_alone_is_enough_and_the_folder_is_complete(compose: Compose, tmp_path: Path) -> None:
+    run = train.run(compose("batches=1"))
+    config = configs.compose([f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}"], "evaluate")
+    summary = evaluate.run(config)
+    folder = Path(summary["folder"])
+    assert summary["system"] == "msanet"
+    assert summary["name"] == "msanet_places2_mum"
+    assert summary["protocol"] == "standard"
+    assert summary["conditions"]["commit"]
+    rows = list(csv.DictReader((folder / "per_picture.csv").open()))
+    assert len(rows) == summary["pairs"] == 18
+    assert np.mean([float(r["ssim"]) for r in rows]) == pytest.approx(summary["means"]["all"]["ssim"], abs=1e-5)
+    assert len(list((folder / "pictures").glob("*-result.png"))) == 12
+    before = (folder / "metrics.json").stat().st_mtime_ns
+    assert evaluate.run(config)["folder"] == str(folder)
+    assert (folder / "metrics.json").stat().st_mtime_ns == before  # read, not computed again
+    other = configs.compose(
+        [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}", "masks=center"], "evaluate"
+    )
+    assert list(evaluate.run(other)["means"]) == ["center", "all"]
+    assert json.loads((folder / "metrics.json").read_text())["pairs_digest"] == summary["pairs_digest"]
+
+
+# ---------------------------------------------------------------------- pictures
+def test_inpaint_pads_crops_and_keeps_known_pixels() -> None:
+    seen = []
+
+    def generator(image: Tensor, hole: Tensor) -> Output:
+        seen.append(image.shape[-2:])
+        return Output(image + 2)
+
+    image, hole = torch.rand(1, 3, 21, 34), torch.zeros(1, 1, 21, 34)
+    hole[..., 5:9, 20:] = 1
+    filled = inpaint(generator, image, hole, 8)
+    assert seen == [(24, 40)]
+    assert filled.shape == image.shape
+    assert torch.equal(filled[(hole == 0).expand_as(image)], image[(hole == 0).expand_as(image)])
+    assert (filled[(hole == 1).expand_as(image)] == 1).all()  # clamped
+
+
+def test_composite_and_rounding() -> None:
+    image, hole = torch.tensor([0.2, 0.4]).view(1, 1, 1, 2), torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)
+    assert composite(image, image * float("nan"), hole)[..., 0].item() == pytest.approx(0.2)
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_uint8(levels.float() / 255), levels)
+    assert to_uint8(torch.tensor([-1.0, 0.999, 2.0])).tolist() == [0, 255, 255]
+
+
+def test_grid_has_all_pictures_and_captions_fit() -> None:
+    from inpaintlab import grids
+
+    picture = np.full((32, 32, 3), 7, np.uint8)
+    sheet = grids.grid(
+        [[picture, picture]] * 3, ["input", "a caption that is much too long for its column" * 3], least=64
+    )
+    assert sheet.size == (2 * (64 + grids.GAP) + grids.GAP, grids.HEAD + 3 * (64 + grids.GAP))
+    assert (np.asarray(sheet)[grids.HEAD :] == 7).all(2).sum() == 6 * 64 * 64
+    hole = np.zeros((32, 32), np.uint8)
+    hole[0] = 1
+    assert (grids.with_hole(picture, hole)[0] == 255).all()
+    assert Image.fromarray(grids.with_hole(picture, hole)).size == (32, 32)

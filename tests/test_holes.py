@@ -1,0 +1,136 @@
+"""Holes hit their bin exactly; mask folders are read as configured and refused when they look inverted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inpaintlab.data import bins, seeds
+from inpaintlab.data.files import BadPicture
+from inpaintlab.data.holes import Box, FreeForm, Several
+from inpaintlab.data.mask_folder import MaskFolder, read_hole
+from inpaintlab.errors import UserError
+
+
+@pytest.mark.parametrize("size", [(256, 256), (64, 96), (32, 32), (16, 16)])
+@pytest.mark.parametrize("bin", bins.IRREGULAR)
+def test_free_form_holes_lie_in_their_bin(bin: str, size: tuple[int, int]) -> None:
+    low, high = bins.limits(bin)
+    source = FreeForm()
+    shares = []
+    for i in range(40):
+        hole = source.draw(seeds.generator("t", i), bin, *size)
+        assert hole.shape == size
+        assert set(np.unique(hole)) <= {0, 1}
+        shares.append(hole.mean())
+    assert low < min(shares) <= max(shares) <= high
+    assert max(shares) - min(shares) > 0.4 * (high - low)  # spread over the bin, not at its edge
+
+
+def test_very_narrow_bins_are_hit_too() -> None:
+    source = FreeForm(["0.2-0.2005"])
+    for i in range(20):
+        assert 0.2 < source.draw(seeds.generator(i), "0.2-0.2005", 64, 64).mean() <= 0.2005
+    with pytest.raises(ValueError, match="no hole of a 16x16 picture falls into the bin"):
+        FreeForm(["0.2-0.2005"]).draw(seeds.generator(0), "0.2-0.2005", 16, 16)
+
+
+def test_same_seed_same_hole_other_seed_other_hole() -> None:
+    draw = [FreeForm().draw(seeds.generator("h", i), "0.2-0.3", 64, 64) for i in (0, 0, 1)]
+    assert np.array_equal(draw[0], draw[1])
+    assert not np.array_equal(draw[0], draw[2])
+
+
+def test_bins_are_open_below_and_closed_above() -> None:
+    assert bins.find(0.1, bins.IRREGULAR) == "0.01-0.1"
+    assert bins.find(0.1001, bins.IRREGULAR) == "0.1-0.2"
+    assert bins.find(0.01, bins.IRREGULAR) is None
+    assert bins.find(0.7, bins.IRREGULAR) is None
+    for name in ("0.3-0.2", "a-b", "0.1", "0.5-1.5"):
+        with pytest.raises(ValueError, match="low-high"):
+            bins.limits(name)
+
+
+def test_boxes() -> None:
+    rng = np.random.default_rng(0)
+    hole = Box().draw(rng, "center", 256, 256)
+    assert hole[64:192, 64:192].all()
+    assert hole.sum() == 128 * 128
+    places = {tuple(np.argwhere(Box(0.25, "random", "fixed25").draw(rng, "fixed25", 64, 96))[0]) for _ in range(30)}
+    assert len(places) > 20
+    with pytest.raises(ValueError, match="larger than the shorter side"):
+        Box(0.9).draw(rng, "center", 20, 200)
+    with pytest.raises(ValueError, match="known are center, random"):
+        Box(place="middle")
+
+
+def test_several_sources_keep_their_bins() -> None:
+    both = Several([FreeForm(["0.1-0.2"]), Box(0.25, "random", "fixed25")])
+    assert both.bins == ("0.1-0.2", "fixed25")
+    assert both.draw(np.random.default_rng(0), "fixed25", 64, 64).mean() == 0.25
+    with pytest.raises(ValueError, match="two hole sources call a bin 'center'"):
+        Several([Box(), Box()])
+
+
+# ---------------------------------------------------------------------- mask files
+def write_masks(folder: Path, shares: list[float], *, black_hole: bool = False, size: int = 64) -> Path:
+    folder.mkdir(exist_ok=True)
+    for i, share in enumerate(shares):
+        hole = np.zeros((size, size), np.uint8)
+        hole.reshape(-1)[: round(share * size * size)] = 255
+        Image.fromarray(255 - hole if black_hole else hole).save(folder / f"{i:03d}.png")
+    return folder
+
+
+@pytest.mark.parametrize("black_hole", [False, True])
+def test_either_polarity(tmp_path: Path, black_hole: bool) -> None:
+    write_masks(tmp_path / "m", [0.05, 0.15, 0.25, 0.8], black_hole=black_hole)
+    source = MaskFolder(
+        tmp_path / "m", polarity="black_hole" if black_hole else "white_hole", bins=["0.1-0.2", "0.2-0.3"]
+    )
+    hole = source.draw(np.random.default_rng(0), "0.2-0.3", 64, 64)
+    assert hole.mean() == pytest.approx(0.25, abs=0.001)
+    assert hole[0, 0] == 1
+
+
+def test_wrong_polarity_is_refused_with_the_right_one(tmp_path: Path) -> None:
+    folder = write_masks(tmp_path / "m", [0.05, 0.15, 0.25])
+    with pytest.raises(UserError, match=r"3 of 3 masks are more than 60 % hole .*masks.polarity=white_hole"):
+        MaskFolder(folder, polarity="black_hole").prepare(64, 64)
+    MaskFolder(folder, polarity="black_hole", check_polarity=False).prepare(64, 64)
+
+
+def test_threshold_is_what_the_config_says(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 100, 127, 128, 255]], np.uint8)).save(tmp_path / "m.png")
+    assert read_hole(tmp_path / "m.png").tolist() == [[0, 0, 0, 1, 1]]
+    assert read_hole(tmp_path / "m.png", threshold=0.002).tolist() == [[0, 1, 1, 1, 1]]
+    assert read_hole(tmp_path / "m.png", "black_hole", 1.0).tolist() == [[1, 1, 1, 1, 0]]
+    for options in ({"polarity": "auto"}, {"threshold": 0.0}):
+        with pytest.raises(ValueError, match="known are|must lie in"):
+            read_hole(tmp_path / "m.png", **options)  # type: ignore[arg-type]
+
+
+def test_masks_are_resized_and_measured_at_the_final_size(tmp_path: Path) -> None:
+    folder = write_masks(tmp_path / "m", [0.15, 0.25], size=128)
+    source = MaskFolder(folder, bins=["0.1-0.2"])
+    hole = source.draw(np.random.default_rng(0), "0.1-0.2", 32, 32)
+    assert hole.shape == (32, 32)
+    assert 0.1 < hole.mean() <= 0.2
+    with pytest.raises(BadPicture, match="a mask of 128x128 does not fit pictures of 32x64"):
+        source.prepare(32, 64)
+
+
+def test_empty_bin_and_any_bin(tmp_path: Path) -> None:
+    folder = write_masks(tmp_path / "m", [0.15, 0.0])
+    with pytest.raises(UserError, match="none of the 2 masks has a hole in the bin 0.2-0.3 at 64x64"):
+        MaskFolder(folder, bins=["0.2-0.3"]).draw(np.random.default_rng(0), "0.2-0.3", 64, 64)
+    source = MaskFolder(folder, bins=None)
+    assert source.bins == ("all",)
+    assert source.draw(np.random.default_rng(0), "all", 64, 64).any()
+    with pytest.raises(UserError, match="masks.root is not set"):
+        MaskFolder(None)
+    with pytest.raises(FileNotFoundError, match="folder of masks does not exist"):
+        MaskFolder(tmp_path / "nowhere")

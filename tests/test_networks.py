@@ -1,0 +1,88 @@
+"""What every network must do; a new file in `networks/` with a `Generator` is found and tested."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+import torch
+from torch import nn
+
+import inpaintlab.networks
+
+SYSTEMS = [
+    name
+    for _, name, _ in pkgutil.iter_modules(inpaintlab.networks.__path__)
+    if hasattr(importlib.import_module(f"inpaintlab.networks.{name}"), "Generator")
+]
+
+
+def small(system: str) -> nn.Module:
+    torch.manual_seed(0)
+    build = importlib.import_module(f"inpaintlab.networks.{system}").Generator
+    options = {"width": 0.25} if "width" in inspect.signature(build).parameters else {}
+    return build(**options)
+
+
+def pictures(multiple: int, height: int = 4, width: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+    size = (max(64, height * multiple), max(96, width * multiple))
+    torch.manual_seed(1)
+    image, hole = torch.rand(2, 3, *size), torch.zeros(2, 1, *size)
+    hole[0, :, 10:40, 20:60] = 1
+    hole[1, :, 30:50, :30] = 1
+    return image, hole
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_gradient_reaches_every_weight_and_all_is_finite(system: str) -> None:
+    network = small(system)
+    image, hole = pictures(network.multiple)
+    output = network(image, hole)
+    assert output.image.shape == image.shape
+    (output.image.square().mean() + sum(f.square().mean() for f in output.features)).backward()
+    for name, weight in network.named_parameters():
+        assert weight.grad is not None, name
+        assert torch.isfinite(weight.grad).all(), name
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_hole_content_never_changes_the_output(system: str) -> None:
+    network = small(system).eval()
+    image, hole = pictures(network.multiple)
+    with torch.no_grad():
+        expected = network(image, hole).image
+        for value in (0.0, 1.0, 1e6, float("nan")):
+            torch.testing.assert_close(
+                network(torch.where(hole > 0, value, image), hole).image, expected, rtol=0, atol=0
+            )
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_known_pixels_and_the_hole_matter(system: str) -> None:
+    network = small(system).eval()
+    image, hole = pictures(network.multiple)
+    with torch.no_grad():
+        base = network(image, hole).image
+        assert not torch.equal(network(image.flip(-1), hole).image, base)
+        assert not torch.equal(network(image, torch.zeros_like(hole)).image, base)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_each_sample_has_its_own_hole(system: str) -> None:
+    network = small(system).eval()
+    image, hole = pictures(network.multiple)
+    with torch.no_grad():
+        together = network(image, hole).image
+        alone = torch.cat([network(image[i : i + 1], hole[i : i + 1]).image for i in range(2)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_no_hole_and_all_hole_are_finite(system: str, value: float) -> None:
+    network = small(system).eval()
+    image, hole = pictures(network.multiple)
+    with torch.no_grad():
+        assert torch.isfinite(network(image, torch.full_like(hole, value)).image).all()

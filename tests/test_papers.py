@@ -1,0 +1,263 @@
+"""The training loop: exactly the right weights move, every term alone trains, bad weights and NaN are refused."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from inpaintlab.batch import Batch, Output
+from inpaintlab.losses.adversarial import Hinge
+from inpaintlab.losses.reconstruction import distance
+from inpaintlab.networks.msanet import Generator
+from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.papers.finite import FiniteGuard, LossNotFinite
+from inpaintlab.papers.msanet import MSANet
+
+
+class TinyGenerator(nn.Module):
+    multiple = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 3, 3, padding=1)
+
+    def forward(self, image: Tensor, hole: Tensor) -> Output:
+        return Output(self.conv(torch.cat([image * (1 - hole), hole], 1)))
+
+
+class TinyGan(InpaintingModule):
+    """The smallest system with a discriminator."""
+
+    terms: ClassVar[tuple[str, ...]] = ("l2",)
+
+    def generator_terms(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        return {"l2": distance(output.image, batch.image)}
+
+
+class Relativistic(Hinge):
+    relativistic = True
+
+    @staticmethod
+    def generator(fake: Any, real: Any = None) -> Tensor:
+        return (fake[0].mean() - real[0].mean() - 1).square()
+
+
+def sgd(parameters: Any) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=0.1)
+
+
+def gan(weights: dict[str, float] | None = None, **options: Any) -> TinyGan:
+    torch.manual_seed(0)
+    parts = {
+        "discriminator": nn.Conv2d(3, 1, 4, stride=2),
+        "adversarial": Hinge(),
+        "optimizer_d": sgd,
+        "loss_weights": weights or {"l2": 1.0, "adversarial": 0.1},
+    }
+    return TinyGan(generator=TinyGenerator(), optimizer_g=sgd, **(parts | options))
+
+
+def batch() -> Batch:
+    torch.manual_seed(3)
+    hole = torch.zeros(2, 1, 16, 16)
+    hole[..., 4:12, 4:12] = 1
+    return Batch(torch.rand(2, 3, 16, 16), hole, ("a", "b"))
+
+
+def train(module: InpaintingModule, batches: int = 1) -> InpaintingModule:
+    loader = DataLoader([batch()] * batches, batch_size=None)  # type: ignore[arg-type]
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, log_every_n_steps=1,
+    )  # fmt: skip
+    trainer.fit(module, loader)
+    return module
+
+
+def moved(module: InpaintingModule, before: dict[str, Tensor]) -> set[str]:
+    return {name.split(".")[0] for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def snapshot(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def test_both_networks_move_in_one_step() -> None:
+    module = gan()
+    before = snapshot(module)
+    assert moved(train(module), before) == {"generator", "discriminator"}
+    assert module.batches_done == 1
+    assert set(module.logged) == {"train/l2", "train/adversarial", "train/discriminator", "train/total"}
+
+
+def test_each_term_alone_moves_the_generator() -> None:
+    for weights in ({"l2": 1.0, "adversarial": 0.0}, {"l2": 0.0, "adversarial": 1.0}):
+        module = gan(weights)
+        before = snapshot(module)
+        train(module)
+        assert "generator" in moved(module, before), weights
+
+
+def test_adversarial_weight_zero_skips_the_discriminator() -> None:
+    module = gan({"l2": 1.0, "adversarial": 0.0})
+    before = snapshot(module)
+    assert moved(train(module), before) == {"generator"}
+    assert "train/discriminator" not in module.logged
+
+
+def test_discriminator_step_is_the_hinge_loss_on_detached_composites() -> None:
+    module = gan(generator_every=2)  # no generator step in the first batch
+    reference = gan()
+    data = batch()
+    with torch.no_grad():
+        fake = torch.where(data.hole > 0, reference.generator(data.image, data.hole).image, data.image)
+    loss = Hinge.discriminator([reference.discriminator(fake)], [reference.discriminator(data.image)])
+    loss.backward()
+    expected = {n: p.detach() - 0.1 * p.grad for n, p in reference.discriminator.named_parameters()}
+    before = snapshot(module)
+    assert moved(train(module), before) == {"discriminator"}
+    for name, value in module.discriminator.named_parameters():
+        torch.testing.assert_close(value, expected[name])
+
+
+def test_generator_steps_every_second_batch_only() -> None:
+    module = gan(generator_every=2)
+    count = []
+    module._step = lambda optimizer, loss, step=module._step: (count.append(optimizer), step(optimizer, loss))[1]  # type: ignore[method-assign]
+    train(module, 4)
+    first = count[0]
+    assert [o is first for o in count] == [True, True, False, True, True, False]  # D, D+G, D, D+G
+
+
+def test_generator_step_leaves_no_gradient_on_the_discriminator() -> None:
+    module = gan(generator_every=1)
+    train(module)
+    before = {n: p.grad.clone() for n, p in module.discriminator.named_parameters() if p.grad is not None}
+    output = module(batch().image, batch().hole)
+    from inpaintlab.papers.base import _frozen
+
+    with _frozen(module.discriminator):
+        module.judge(module.composite(batch(), output), batch())[0].mean().backward()
+    assert module.generator.conv.weight.grad is not None
+    for name, parameter in module.discriminator.named_parameters():
+        assert parameter.requires_grad
+        torch.testing.assert_close(parameter.grad, before[name])
+
+
+def test_relativistic_losses_get_the_real_scores() -> None:
+    module = gan(adversarial=Relativistic())
+    train(module)
+    assert module.logged["train/adversarial"] > 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"l2": 1.0}, "without a weight: adversarial"),
+        ({"l2": 1.0, "adversarial": 1.0, "style": 2.0}, "The terms are l2, adversarial; without a term: style"),
+        ({"l2": 0.0, "adversarial": 0.0}, "all loss weights are 0"),
+    ],
+)
+def test_loss_weights_and_terms_must_match(weights: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gan(weights)
+
+
+def test_half_a_gan_is_refused() -> None:
+    with pytest.raises(ValueError, match="missing: optimizer_d"):
+        gan(optimizer_d=None)
+
+
+def test_randomness_of_a_step_depends_on_seed_and_batch_only() -> None:
+    seen: list[float] = []
+
+    class Noisy(TinyGan):
+        def generator_terms(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+            seen.append(torch.rand(()).item())
+            return super().generator_terms(batch, output)
+
+    for seed, start in ((0, 0), (0, 0), (0, 2), (1, 0)):
+        module = Noisy(generator=TinyGenerator(), optimizer_g=sgd, loss_weights={"l2": 1.0}, seed=seed)
+        module.batches_done = start
+        torch.rand(17)
+        train(module, 4 - start)
+    assert seen[0:4] == seen[4:8]
+    assert seen[8:10] == seen[2:4]
+    assert not set(seen[10:]) & set(seen[:4])
+
+
+# ---------------------------------------------------------------------- MSA-Net
+def msanet(weights: dict[str, float], **options: Any) -> MSANet:
+    torch.manual_seed(0)
+    return MSANet(generator=Generator(width=0.25), loss_weights=weights, optimizer_g=sgd, **options)
+
+
+@pytest.mark.parametrize("term", MSANet.terms)
+def test_each_term_of_msanet_alone_moves_the_generator(term: str) -> None:
+    module = msanet({name: float(name == term) for name in MSANet.terms})
+    before = snapshot(module)
+    train(module)
+    assert moved(module, before) == {"generator"}
+    assert module.logged["train/feature_rms"] > 0
+
+
+def test_msanet_compares_with_the_features_of_the_original_and_trains_through_both_passes() -> None:
+    module, data = msanet({"l2": 1.0, "perceptual": 1.0, "style": 1.0}), batch()
+    output = module(data.image, data.hole)
+    target = module(data.image, torch.zeros_like(data.hole))
+    terms = module.generator_terms(data, output)
+    expected = sum(distance(f, t) for f, t in zip(output.features[:3], target.features[:3], strict=True))
+    torch.testing.assert_close(terms["perceptual"], expected)
+    torch.testing.assert_close(terms["l2"], (output.image - data.image).square().mean())
+    both = torch.autograd.grad(terms["perceptual"], module.generator.downs[0][0].weight, retain_graph=True)[0]
+    detached = sum(distance(f, t.detach()) for f, t in zip(output.features[:3], target.features[:3], strict=True))
+    one = torch.autograd.grad(detached, module.generator.downs[0][0].weight)[0]
+    assert not torch.allclose(both, one)
+
+
+def test_without_a_hole_the_feature_terms_vanish() -> None:
+    module, data = msanet({"l2": 1.0, "perceptual": 1.0, "style": 1.0}, layers=4), batch()
+    data = Batch(data.image, torch.zeros_like(data.hole))
+    terms = module.generator_terms(data, module(data.image, data.hole))
+    assert terms["perceptual"] == terms["style"] == 0
+    assert terms["l2"] > 0
+
+
+def test_msanet_options_name_the_known_ones() -> None:
+    weights = {"l2": 1.0, "perceptual": 1.0, "style": 1.0}
+    for options, message in (
+        ({"norm": "l1"}, "mse, literal"),
+        ({"l2_on": "hole"}, "raw, composite"),
+        ({"layers": 5}, "1 to 4"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            msanet(weights, **options)
+    composite = msanet(weights, l2_on="composite")
+    output = composite(batch().image, batch().hole)
+    whole = msanet(weights).generator_terms(batch(), output)["l2"]
+    assert composite.generator_terms(batch(), output)["l2"] < whole
+
+
+# ---------------------------------------------------------------------- not a number
+def test_guard_names_the_first_batch_and_term() -> None:
+    guard = FiniteGuard()
+    guard.check()
+    guard.watch(3, {"l2": torch.tensor(1.0), "style": torch.tensor(2.0)})
+    guard.check()
+    guard.watch(4, {"l2": torch.tensor(1.0), "style": torch.tensor(float("inf"))})
+    guard.watch(5, {"l2": torch.tensor(float("nan")), "style": torch.tensor(float("nan"))})
+    with pytest.raises(LossNotFinite, match="term `style` became NaN or infinite in batch 4"):
+        guard.check()
+
+
+def test_weights_that_are_not_finite_are_never_saved() -> None:
+    module = gan()
+    with torch.no_grad():
+        module.generator.conv.bias[0] = float("nan")
+    with pytest.raises(FloatingPointError, match="generator.conv.bias"):
+        module.on_save_checkpoint({})

@@ -1,0 +1,128 @@
+"""Rules of the code base that no single file can keep: layering, names, and what must never be committed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from inpaintlab import paths
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "inpaintlab"
+LEVELS = {
+    "errors": 0, "atomic": 0, "batch": 0, "image": 0, "paths": 0, "progress": 0, "silence": 0, "programs": 0,
+    "grids": 0,
+    "layers": 1, "networks": 2, "losses": 3, "papers": 4, "data": 4, "metrics": 4,
+    "precision": 5, "record": 5, "checkpoint": 5, "evaluation": 5, "callbacks": 5, "loggers": 5, "config": 5,
+    "train": 6, "evaluate": 6, "inpaint": 6, "tables": 6, "cli": 6,
+}  # fmt: skip
+APART = ({"papers", "data", "metrics"}, {"losses", "data"})
+LIGHTNING_FROM, HYDRA_FROM = 4, 5
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= (
+                {f"{node.module}.{name.name}" for name in node.names} if node.module == "inpaintlab" else {node.module}
+            )
+    return found
+
+
+def unit(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_down(path: Path) -> None:
+    own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    if own == "__init__":
+        assert not imports(path) - {"__future__"}
+        return
+    level = LEVELS[own]
+    for module in imports(path):
+        if module.startswith("inpaintlab.") and not module.startswith("inpaintlab.__"):
+            other = unit(module)
+            assert other == own or LEVELS[other] <= level, f"{own} imports {other}"
+            assert not any(own in group and other in group and own != other for group in APART), (
+                f"{own} imports {other}"
+            )
+        if module.split(".")[0] in ("lightning", "pytorch_lightning"):
+            assert level >= LIGHTNING_FROM, module
+        if module.split(".")[0] in ("hydra", "omegaconf"):
+            assert level >= HYDRA_FROM, module
+        if module.split(".")[0] == "albumentations":
+            assert path.name == "geometry.py"
+        if module.split(".")[0] == "wandb":
+            assert path.name == "loggers.py"
+
+
+def test_init_files_do_nothing() -> None:
+    for path in SOURCE.rglob("__init__.py"):
+        body = ast.parse(path.read_text()).body
+        assert all(isinstance(node, (ast.Expr, ast.ImportFrom, ast.Assign)) for node in body), path
+
+
+def tracked() -> list[Path]:
+    listing = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True
+    )
+    return [ROOT / line for line in listing.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def test_no_machine_path_or_package_address_is_committed() -> None:
+    home = str(Path.home()) + "/"
+    pattern = re.compile(
+        r"https?://[^\s\"')]*(pypi|pythonhosted|simple/)|--index-url|/root/|"
+        + re.escape(home)
+        + "|"
+        + re.escape(f"{ROOT}/")
+    )
+    for path in tracked():
+        if path.suffix in (".png", ".npz", ".jpg") or path == Path(__file__).resolve():
+            continue
+        assert not pattern.search(path.read_text(errors="ignore")), path
+
+
+def test_lock_pins_all_direct_dependencies() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    named = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    wanted = {re.split(r"[<>=!\[ ]", name)[0].lower() for name in named}
+    pinned = {
+        line.split("==")[0].lower() for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line
+    }
+    assert wanted <= pinned
+
+
+def test_readme_names_only_what_exists() -> None:
+    text = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    used = set(re.findall(r"\bmake ([a-z][a-z-]+)", text))
+    assert used <= targets
+    assert {"reproduce-table", "test"} <= used
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (ROOT / link).exists(), link
+    experiments = {path.stem for path in (paths.conf() / "experiment").glob("*.yaml")}
+    assert set(re.findall(r"experiment=(\w+)", text)) <= experiments
+
+
+def test_every_numeric_setting_of_an_experiment_says_where_it_comes_from() -> None:
+    """In the experiments that state a paper's run, budgets and rates carry their source as a comment."""
+    for path in (paths.conf() / "experiment").glob("*.yaml"):
+        lines = path.read_text().splitlines()
+        assert lines[0] == "# @package _global_"
+        assert lines[1].startswith("# "), path
+        assert isinstance(yaml.safe_load(path.read_text()), dict)
+        for line in lines:
+            if re.match(r"\s*(batches|epochs|batch_size): \d", line):
+                assert "#" in line, f"{path.name}: {line}"

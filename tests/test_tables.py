@@ -1,0 +1,225 @@
+"""Table specs, statistics and rendering; a tiny table from training to files, killed, repeated and with bad rows."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inpaintlab import config as configs
+from inpaintlab import train
+from inpaintlab.data import bins
+from inpaintlab.errors import UserError
+from inpaintlab.metrics import protocols
+from inpaintlab.tables import conditions, measure, program, publish, render, spec
+from inpaintlab.tables.statistics import paired
+
+
+# ---------------------------------------------------------------------- specs
+@pytest.mark.parametrize("id", spec.known())
+def test_every_spec_names_what_exists(id: str) -> None:
+    table = spec.load(id)
+    assert table.id == id
+    assert set(table.experiments) <= set(configs.options("experiment"))
+    if table.kind == "comparison":
+        assert table.masks in configs.options("masks")
+        assert {metric.key for metric in table.metrics} <= set(protocols.find(table.protocol).columns)
+        for bin in table.bins:
+            assert bin in (*bins.IRREGULAR, "all", "fixed25", "center")
+
+
+def test_published_means_of_table_6_fit_the_ablation_tables() -> None:
+    """The six-bin mean of Table 6's own Places2 row is what Tables 4 and 5 print for the full model."""
+    (own,) = [row for row in spec.load("msanet.table6").rows if row.experiment == "msanet_places2"]
+    for id in ("msanet.table4", "msanet.table5"):
+        (full,) = [row for row in spec.load(id).rows if row.experiment == "msanet_places2"]
+        for metric, tolerance in (("psnr", 0.005), ("ssim", 0.0005)):
+            mean = np.mean([own.published[metric][bin] for bin in bins.IRREGULAR])
+            assert mean == pytest.approx(full.published[metric]["all"], abs=tolerance)
+
+
+def test_rows_shared_by_two_tables_are_one_run_with_one_published_value() -> None:
+    seen: dict[str, dict[str, dict[str, float]]] = {}
+    for id in ("msanet.table2", "msanet.table3", "msanet.table4", "msanet.table5"):
+        for row in spec.load(id).rows:
+            assert row.experiment is not None
+            assert seen.setdefault(row.experiment, row.published) == row.published
+    assert len(seen) == 13
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": {}}, "unknown key 'metric'; did you mean 'metrics'?"),
+        ({"reference": "nobody"}, "reference 'nobody' is no row; rows are a"),
+        ({"rows": []}, "needs rows and metrics"),
+        (
+            {"rows": [{"label": "a", "published": {"psnr": {"0.1-0.2": 1.0}}}]},
+            "row 'a' must give psnr for the bins all",
+        ),
+        ({"rows": [{"lable": "a"}]}, "unknown key 'lable'; did you mean 'label'?"),
+        ({"title": None}, ""),
+    ],
+)
+def test_wrong_specs_are_refused(change: dict[str, object], message: str) -> None:
+    content = {
+        "id": "x.table1",
+        "title": "t",
+        "source": "s",
+        "metrics": {"psnr": {"label": "P", "decimals": 2}},
+        "rows": [{"label": "a"}],
+    }
+    if not message:
+        spec.parse(content, "x.yaml")
+        return
+    with pytest.raises(UserError, match=message):
+        spec.parse({**content, **change}, "x.yaml")
+
+
+def test_unknown_table_gets_the_nearest_name() -> None:
+    with pytest.raises(UserError, match=r"table 'msanet.tabel3' is unknown; did you mean msanet.table3"):
+        spec.load("msanet.tabel3")
+
+
+# ---------------------------------------------------------------------- statistics
+def test_interval_of_a_constant_difference_is_a_point() -> None:
+    base = np.random.default_rng(0).normal(25, 3, (1, 40))
+    difference = paired(base + 0.1, base)
+    assert (difference.mean, difference.low, difference.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert difference.decided
+
+
+def test_interval_has_the_width_of_the_normal_approximation_and_covers() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(200):
+        difference = paired(rng.normal(0.0, 1.0, (1, 60)), np.zeros((1, 60)), draws=1000)
+        assert 0.3 < difference.high - difference.low < 0.75  # 2 * 1.96 / sqrt(60) = 0.51
+        covered += difference.low <= 0 <= difference.high
+    assert 180 <= covered <= 198  # 95 % of 200, a little less for bootstrap percentiles
+
+
+def test_pairing_removes_what_pictures_share_and_seeds_count() -> None:
+    rng = np.random.default_rng(2)
+    pictures, gain = rng.normal(25, 3, 50), 0.05
+    row = pictures + gain + rng.normal(0, 0.01, 50)
+    assert paired(row[None], pictures[None]).decided
+    by_seed = np.array([1.0, -1.0, 0.5])[:, None] + np.zeros(50)
+    several = paired(pictures + gain + by_seed, np.tile(pictures, (3, 1)))
+    assert not several.decided  # trainings differ by far more than the gain
+    assert several.mean == pytest.approx(gain + 0.5 / 3)
+    with pytest.raises(ValueError, match="one shape"):
+        paired(row[None], pictures)
+
+
+# ---------------------------------------------------------------------- rendering
+def parameters() -> tuple[spec.Table, dict[str, measure.Measured]]:
+    table = spec.load("msanet.table1")
+    return table, measure.measure(table, "demo", [0], [])
+
+
+def test_table_1_prints_the_exact_counts() -> None:
+    table, results = parameters()
+    text = render.markdown(table, results, render.cells(table, results), conditions.conditions(table, results, "demo"))
+    for cell in ("221 184 (221K)", "240 128 (240K)", "338 432 (338K)", "268 032 (268K)", "326 400 (326K)"):
+        assert cell in text
+    for row in table.rows:  # the printed thousands are the counted numbers, cut or rounded
+        for column, printed in row.published["parameters"].items():
+            assert (
+                results[row.label].counts[column] // 1000 == round(results[row.label].counts[column] / 1000) == printed
+            )
+
+
+def test_quoted_tables_render_without_any_measurement() -> None:
+    table = spec.load("msanet.table6")
+    results = {row.label: measure.Measured(missing="no data" if row.experiment else "") for row in table.rows}
+    found = render.cells(table, results)
+    text = render.markdown(table, results, found, conditions.conditions(table, results, "paper"))
+    assert "(30.71)" in text
+    assert "MSA-Net, Places2: not available: no data" in text
+    assert "Quoted only, not measured here: CA, Places2" in text
+    tex = render.latex(table, results, found, ["100 % a_b"])
+    assert tex.count(r"\\") == len(table.rows) + 1
+    assert tex.count("&") == (len(table.rows) + 1) * 15  # a label, a size, two metrics with seven bins
+    lines = list(csv.DictReader(render.as_csv(table, results, found, "paper").splitlines()))
+    assert len(lines) == 9 * 2 * 7
+    assert {line["scale"] for line in lines} == {""}  # nothing was measured at any scale
+
+
+# ---------------------------------------------------------------------- a whole table
+@pytest.fixture
+def overrides(tiny: list[str]) -> list[str]:
+    return [o for o in tiny if not o.startswith("scale=")] + ["batches=2"]
+
+
+def test_a_table_from_training_to_files_and_again(
+    overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert program.reproduce("msanet.table3", "demo", [*overrides, "seed=0,1"]) == 0
+    printed = capsys.readouterr().out
+    assert "| MUM " in printed
+    assert "26.615" in printed
+    (folder,) = (tmp_path / "runs" / "tables").glob("msanet.table3-demo*")
+    assert {path.name for path in folder.iterdir()} == {"table.md", "table.csv", "table.tex", "pictures.png"}
+    lines = list(csv.DictReader((folder / "table.csv").open()))
+    assert {line["seeds"] for line in lines} == {"0 1"}
+    assert {line["pairs"] for line in lines} == {"18"}
+    mum = next(line for line in lines if line["row"] == "MUM" and line["metric"] == "psnr")
+    none = next(line for line in lines if line["row"] == "No-MUM" and line["metric"] == "psnr")
+    assert float(mum["against_reference"]) == pytest.approx(float(mum["measured"]) - float(none["measured"]), abs=2e-4)
+    assert float(mum["low"]) <= float(mum["against_reference"]) <= float(mum["high"])
+    assert float(mum["difference"]) == pytest.approx(float(mum["measured"]) - 26.615, abs=2e-4)
+
+    monkeypatch.setattr(train, "run", lambda *_: pytest.fail("trained again"))
+    assert program.reproduce("msanet.table3", "demo", [*overrides, "seed=0,1"]) == 0
+    assert capsys.readouterr().out == printed
+
+
+def test_a_row_that_fails_leaves_the_others_and_says_why(
+    overrides: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = train.run
+
+    def failing(config: configs.DictConfig, label: str = "") -> Path:
+        if config.name.endswith("msag"):
+            raise UserError("the disk of row one is full")
+        return original(config, label)
+
+    monkeypatch.setattr(train, "run", failing)
+    assert program.reproduce("msanet.table3", "demo", overrides) == 1
+    printed = capsys.readouterr().out
+    assert "No-MUM: not available: the disk of row one is full" in printed
+    assert "1.435 M" not in printed  # narrow networks here
+    assert "| MUM " in printed
+
+
+def test_rows_on_different_pairs_are_refused(overrides: list[str], folder: Path) -> None:
+    program.reproduce("msanet.table3", "demo", overrides)
+    config = configs.compose(["experiment=msanet_places2_mum", "scale=demo", *overrides])
+    (metrics,) = configs.run_folder(config).glob("evaluation-*/metrics.json")
+    metrics.write_text(metrics.read_text().replace('"pairs_digest": "', '"pairs_digest": "0'))
+    with pytest.raises(UserError, match="were evaluated on different pairs"):
+        program.reproduce("msanet.table3", "demo", overrides)
+
+
+def test_wrong_overrides_stop_before_any_training(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "run", lambda *_: pytest.fail("trained"))
+    for bad, message in (("batchs=3", "did you mean batches"), ("seed=0;1", "whole numbers separated by commas")):
+        with pytest.raises(UserError, match=message):
+            program.reproduce("msanet.table3", "demo", [*overrides, bad])
+
+
+def test_publishing_fills_marked_blocks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "experiments" / "msanet").mkdir(parents=True)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "README.md").write_text("before\n<!-- table msanet.table3 demo -->\nold\n<!-- end -->\nafter\n")
+    (tmp_path / "rendered").mkdir()
+    (tmp_path / "rendered" / "table.md").write_text("| new |\n")
+    monkeypatch.setattr(publish.paths, "experiments", lambda: tmp_path / "experiments")
+    changed = publish.update_pages("msanet.table3", "demo", tmp_path / "rendered")
+    assert (tmp_path / "README.md").read_text() == (
+        "before\n<!-- table msanet.table3 demo -->\n| new |\n<!-- end -->\nafter\n"
+    )
+    assert {path.name for path in changed} == {"table3-demo.md", "README.md"}

@@ -1,0 +1,197 @@
+"""Whole runs: finished runs stay, stopped runs continue bit for bit, bad input loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from inpaintlab import callbacks, checkpoint, train
+from inpaintlab import config as configs
+from inpaintlab.errors import UserError
+from inpaintlab.papers.finite import LossNotFinite
+from inpaintlab.papers.msanet import MSANet
+
+Compose = Callable[..., configs.DictConfig]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.read(folder / "checkpoints" / checkpoint.LAST)["state_dict"]
+
+
+def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
+    """Make the next training die, as by a kill, right after so many batches (before they could be saved)."""
+    original = callbacks.Progress.on_train_batch_end
+
+    def dying(self: Any, trainer: Any, module: Any, *rest: Any) -> None:
+        original(self, trainer, module, *rest)
+        if module.batches_done == batches:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", dying)
+
+
+def test_a_run_leaves_what_it_says_and_is_not_trained_twice(
+    compose: Compose, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose("trainer.sample_every=4", "trainer.validate_every=4")
+    folder = train.run(config)
+    assert folder == configs.run_folder(config)
+    record = json.loads((folder / "run.json").read_text())
+    assert record["state"] == "finished"
+    assert record["batches"] == 4
+    assert record["precision"]["precision"] == "32"
+    assert (folder / "config.yaml").exists()
+    assert (folder / "samples" / "batch0000004.png").exists()
+    log = (folder / "csv" / "version_0" / "metrics.csv").read_text()
+    assert "train/style" in log
+    assert "val/psnr/all" in log
+    monkeypatch.setattr(train, "_train", lambda *_: pytest.fail("trained again"))
+    train.run(config)
+    assert "finished already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resumed_equals_uninterrupted_bit_for_bit(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    options = ["batches=7", f"data.workers={workers}", "trainer.checkpoint_every=2"]
+    whole = weights(train.run(compose(*options)))
+    config = compose(*options, f"output={tmp_path / 'stopped'}")
+    for batches in (3, 5):  # in the middle of an epoch; the last saved batches are 2 and 4
+        with monkeypatch.context() as patch:
+            stop_after(patch, batches)
+            with pytest.raises((KeyboardInterrupt, SystemExit)):
+                train.run(config)
+        folder = configs.run_folder(config)
+        assert train.finished(folder) is None
+        assert checkpoint.read(folder / "checkpoints" / checkpoint.LAST)["batches_done"] == batches - 1
+    assert_equal(weights(train.run(config)), whole)
+
+
+def test_torn_checkpoint_falls_back_to_the_one_before(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = weights(train.run(compose("batches=5")))
+    config = compose("batches=5", f"output={tmp_path / 'torn'}")
+    stop_after(monkeypatch, 5)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train.run(config)
+    monkeypatch.undo()
+    last = configs.run_folder(config) / "checkpoints" / checkpoint.LAST
+    content = last.read_bytes()
+    last.write_bytes(content[: len(content) // 2])
+    assert_equal(weights(train.run(config)), whole)
+    assert "cannot be read as a checkpoint" in capsys.readouterr().out
+
+
+def test_nan_names_the_term_and_keeps_the_last_good_checkpoint(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = MSANet.generator_terms
+
+    def poisoned(self: MSANet, batch: Any, output: Any) -> dict[str, torch.Tensor]:
+        terms = original(self, batch, output)
+        if self.batches_done == 2:
+            terms["style"] = terms["style"] * float("nan")
+        return terms
+
+    monkeypatch.setattr(MSANet, "generator_terms", poisoned)
+    config = compose()
+    with pytest.raises(LossNotFinite, match="term `style`, `total` became NaN or infinite in batch 2"):
+        train.run(config)
+    good = checkpoint.read(configs.run_folder(config) / "checkpoints" / checkpoint.LAST)
+    assert good["batches_done"] == 2
+    assert all(bool(torch.isfinite(value).all()) for value in good["state_dict"].values())
+
+
+def test_bad_pictures_and_unwritable_output_stop_before_training(
+    compose: Compose, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PermissionError, match="cannot write into the output folder"):
+        train.run(compose(f"output={tmp_path / 'file'}"))
+    (folder / "train" / "broken.png").write_text("x")
+    config = compose()
+    with pytest.raises(UserError, match=r"broken\.png"):
+        train.run(config)
+    assert not (configs.run_folder(config) / "run.json").exists()
+
+
+def test_precision_probe_and_record(compose: Compose) -> None:
+    from inpaintlab import precision
+
+    plain, mixed = precision.probe("cpu")
+    assert plain > 0
+    assert mixed > 0
+    chosen = precision.choose("auto", "auto", "cpu")
+    assert chosen.precision == ("bf16-mixed" if plain / mixed >= precision.WORTH_IT else "32")
+    assert chosen.channels_last == (chosen.precision == "bf16-mixed")
+    assert precision.choose(32, "auto", "cpu") == precision.Precision("32", False, "as configured")
+    with pytest.raises(UserError, match="known are 32, bf16-mixed, auto"):
+        precision.choose("16", "auto", "cpu")
+    folder = train.run(compose("trainer.precision=bf16-mixed", "batches=2"))
+    assert json.loads((folder / "run.json").read_text())["precision"]["precision"] == "bf16-mixed"
+    assert weights(folder)["generator.extract_first.0.weight"].dtype == torch.float32
+
+
+def test_learning_rate_schedule_counts_batches(compose: Compose) -> None:
+    folder = train.run(compose("model.scheduler.milestones=[2]", "model.scheduler.gamma=0.5"))
+    import csv
+
+    with (folder / "csv" / "version_0" / "metrics.csv").open() as file:
+        rates = [float(row["train/lr_g"]) for row in csv.DictReader(file)]
+    assert rates == pytest.approx([3e-4, 1.5e-4, 1.5e-4, 1.5e-4])
+
+
+@pytest.mark.slow
+def test_wandb_logs_offline_into_the_run_folder_only(tiny: list[str], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")} | {"HOME": str(home)}
+    overrides = ["experiment=msanet_places2_mum", *tiny, "logger=wandb", "trainer.sample_every=4"]
+    command = [sys.executable, "-m", "inpaintlab.train", *overrides]
+    subprocess.run(command, check=True, env=environment, cwd=tmp_path, timeout=300)
+    (run,) = (tmp_path / "runs").glob("msanet_places2_mum/*/seed0")
+    (log,) = run.glob("wandb/**/run-*.wandb")
+    assert b"train/style" in log.read_bytes()
+    assert list(run.glob("wandb/**/media/images/*.png"))
+    assert not [path for path in home.rglob("*") if "wandb" in str(path) and path.is_file()]
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_weights_as_one(tiny: list[str], tmp_path: Path) -> None:
+    """DDP over gloo: same batches, same loss averages, hence the same weights up to rounding."""
+    folders = {}
+    for name, extra in (
+        ("one", ["trainer=cpu"]),
+        ("two", ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]),
+    ):
+        overrides = [
+            "experiment=msanet_places2_mum",
+            *tiny,
+            *extra,
+            f"output={tmp_path / name}",
+            "trainer.validate_every=4",
+        ]
+        command = [sys.executable, "-m", "inpaintlab.train", *overrides, "trainer.precision=32", "trainer.log_every=1"]
+        subprocess.run(command, check=True, cwd=tmp_path, timeout=300)
+        (folders[name],) = (tmp_path / name).glob("*/*/seed0")
+    one, two = (weights(folder) for folder in folders.values())
+    for key in one:
+        torch.testing.assert_close(two[key], one[key], rtol=1e-4, atol=2e-6)
+    logs = [(folder / "csv" / "version_0" / "metrics.csv").read_text().splitlines() for folder in folders.values()]
+    assert [line.split(",")[0] for line in logs[0]] == [line.split(",")[0] for line in logs[1]]
