@@ -41,8 +41,9 @@ def fill_blocks(name: str, content: str) -> list[Path]:
     for page in (root / "README.md", *sorted((root / "experiments").glob("**/README.md"))):
         before = page.read_text()
         marks = re.escape(f"<!-- {name} -->"), re.escape("<!-- end -->")
-        pattern = rf"({marks[0]}\n).*?(\n{marks[1]})"
-        after = re.sub(pattern, lambda m: f"{m[1]}{content.strip()}{m[2]}", before, flags=re.DOTALL)
+        pattern = rf"{marks[0]}\n.*?{marks[1]}"
+        block = f"<!-- {name} -->\n{content.strip()}\n<!-- end -->"
+        after = re.sub(pattern, lambda _: block, before, flags=re.DOTALL)
         if after != before:
             write_text(page, after)
             changed.append(page)
