@@ -86,13 +86,13 @@ def run(config: DictConfig) -> dict[str, Any]:
     """The evaluation that `conf/evaluate.yaml` and the overrides describe."""
     from omegaconf import OmegaConf
 
-    from inpaintlab import checkpoint
+    from inpaintlab import checkpoint, precision
     from inpaintlab.metrics import protocols
 
     if OmegaConf.is_missing(config, "checkpoint"):
         raise UserError("checkpoint is not set: give it as checkpoint=FILE")
     protocols.find(config.evaluation.protocol)
-    device = _device(config.device)
+    device = precision.device(config.device)
     restored = checkpoint.load(config.checkpoint, device=device)
     trained = restored.config["data"]
     OmegaConf.set_struct(config, False)
@@ -103,12 +103,6 @@ def run(config: DictConfig) -> dict[str, Any]:
     test = configs.plain(config)
     folder = Path(config.out) if config.out else restored.path.parent
     return evaluate_checkpoint(restored, test, folder, split=config.split, device=device)
-
-
-def _device(name: str) -> str:
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 @hydra.main(config_path=str(paths.conf()), config_name="evaluate", version_base="1.3")

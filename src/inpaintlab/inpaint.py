@@ -69,15 +69,12 @@ def run(arguments: Namespace) -> int:
     if not todo:
         return 0
 
-    import torch
-
-    from inpaintlab import checkpoint
+    from inpaintlab import checkpoint, precision
     from inpaintlab.atomic import require_writable
     from inpaintlab.progress import Bar
 
     require_writable(arguments.out if arguments.image.is_dir() else todo[0][2].parent)
-    auto = "cuda" if torch.cuda.is_available() else "cpu"
-    device = auto if arguments.device == "auto" else arguments.device
+    device = precision.device(arguments.device)
     restored = checkpoint.load(arguments.checkpoint, device=device)
     failures = []
     with Bar(f"inpainting with {restored.config['name']}", len(todo), quiet=len(todo) == 1) as bar:

@@ -15,6 +15,22 @@ KNOWN = ("32", "bf16-mixed", "auto")
 WORTH_IT = 1.3  # bf16 must be so many times faster than float32 in the probe
 
 
+def device(name: str) -> str:
+    """The device that `name` means here.
+
+    Args:
+        name: "auto" (a GPU if there is one), "gpu", "cpu", or what torch calls one, "cuda:1" say.
+
+    Raises:
+        UserError: if a GPU is asked for and there is none.
+    """
+    if name in ("auto", "cpu"):
+        return "cuda" if name == "auto" and torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available():
+        raise UserError(f"{name} was asked for, but torch finds no GPU here; take cpu or auto")
+    return "cuda" if name == "gpu" else name
+
+
 @dataclass(frozen=True)
 class Precision:
     """How a run computes.

@@ -65,7 +65,7 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
     if how["threads"]:
         torch.set_num_threads(how["threads"])
     earlier = checkpoint.newest(folder / "checkpoints")
-    device = _device(how["accelerator"])
+    device = precision.device(how["accelerator"])
     chosen = precision.choose(how["precision"], how["channels_last"], device)
     before = json.loads((folder / "run.json").read_text()) if (folder / "run.json").exists() else None
     if before and how["precision"] == "auto":  # as it was begun, by an earlier process or by the first of a DDP run
@@ -123,12 +123,6 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         raise RuntimeError(f"stopped after {module.batches_done} of {total} batches")
     if trainer.is_global_zero:
         write_text(folder / "run.json", json.dumps(entry | {"state": "finished"}, indent=1) + "\n")
-
-
-def _device(accelerator: str) -> str:
-    import torch
-
-    return "cuda" if accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available() else "cpu"
 
 
 @hydra.main(config_path=str(paths.conf()), config_name="train", version_base="1.3")

@@ -37,7 +37,8 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
             "the bins."
         )
         lines.append(f"Protocol `{table.protocol}`: {protocols.find(table.protocol).description}.")
-        lines.append(f"Commit {_all(test['conditions']['commit'] for test in tests)}, {_dates(tests)}.")
+        commits = _all(what["conditions"]["commit"] for what in (*runs, *tests))
+        lines.append(f"Commit {commits}, {_dates(tests)}.")
     if table.reference and measured:
         lines.append(
             "Against the reference: mean paired difference over pictures and its 95 % bootstrap interval over pictures "

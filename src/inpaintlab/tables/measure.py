@@ -102,12 +102,14 @@ def _one(config: Any, part: str) -> dict[str, Any]:
     results = folder / f"evaluation-{configs.evaluation_key(test)}"
     if train.finished(folder) and (results / "metrics.json").exists():
         return json.loads((results / "metrics.json").read_text()) | {"folder": str(results)}
-    from inpaintlab import checkpoint, evaluate
+    from inpaintlab import checkpoint, evaluate, precision
 
     if not train.finished(folder):
         train.run(config, f"{part}, training")
     last = folder / "checkpoints" / checkpoint.LAST
-    return evaluate.evaluate_checkpoint(checkpoint.load(last), test, folder, label=f"{part}, evaluating")
+    device = precision.device(test["trainer"]["accelerator"])
+    restored = checkpoint.load(last, device=device)
+    return evaluate.evaluate_checkpoint(restored, test, folder, device=device, label=f"{part}, evaluating")
 
 
 def _fill(result: Measured, label: str) -> None:

@@ -38,11 +38,11 @@ def fill_blocks(name: str, content: str) -> list[Path]:
     """Replace what stands between `<!-- <name> -->` and `<!-- end -->` in the README pages; the pages that changed."""
     root = paths.experiments().parent
     changed = []
+    begin, end = f"<!-- {name} -->", "<!-- end -->"
+    pattern = rf"{re.escape(begin)}\n.*?{re.escape(end)}"
+    block = f"{begin}\n{content.strip()}\n{end}"
     for page in (root / "README.md", *sorted((root / "experiments").glob("**/README.md"))):
         before = page.read_text()
-        marks = re.escape(f"<!-- {name} -->"), re.escape("<!-- end -->")
-        pattern = rf"{marks[0]}\n.*?{marks[1]}"
-        block = f"<!-- {name} -->\n{content.strip()}\n<!-- end -->"
         after = re.sub(pattern, lambda _: block, before, flags=re.DOTALL)
         if after != before:
             write_text(page, after)
