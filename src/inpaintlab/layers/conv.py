@@ -67,5 +67,5 @@ class PartialConv2d(nn.Conv2d):
         valid = valid.to(features.dtype)
         if len(self.planes) in (1, features.shape[1]):
             return features * valid
-        parts = zip(features.split(self.planes, 1), valid.split(1, 1), strict=True)
+        parts = zip(torch.split(features, list(self.planes), 1), torch.split(valid, 1, 1), strict=True)
         return torch.cat([part * plane for part, plane in parts], 1)

@@ -34,7 +34,7 @@ class GaussianAttention(nn.Module):
         self.mu = nn.Parameter(torch.tensor(mu))
         self.gamma_left = nn.Parameter(torch.tensor(gamma_left))
         self.gamma_right = nn.Parameter(torch.tensor(gamma_right))
-        self.register_load_state_dict_post_hook(_constrain_loaded)
+        self.register_load_state_dict_post_hook(_constrain_loaded)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
         left = x < self.mu
