@@ -14,14 +14,14 @@ import torch.nn.functional as F
 from reference.recorded import LAYER, NETWORK, Case, case
 from torch import Tensor, nn
 
-from inpaintlab.checkpoint import from_released
+from inpaintlab.checkpoint import from_released, load_exactly
 from inpaintlab.layers.bidirectional import DecoderBlock, EncoderBlock
 from inpaintlab.layers.mask_activation import GaussianAttention, PowerUpdate
 from inpaintlab.layers.mask_update import LearnableMaskUpdate
 from inpaintlab.losses.adversarial import Wasserstein, gradient_penalty
 from inpaintlab.losses.feature import gram, perceptual, style
 from inpaintlab.losses.reconstruction import distance, masked_l1, total_variation
-from inpaintlab.networks.lbam import REVERSE_START, Discriminator, discriminator_from_authors
+from inpaintlab.networks.lbam import REVERSE_START, Discriminator, discriminator_authors_name
 
 GAUSSIAN = {"a": "a", "mu": "mu", "sigma1": "gamma_left", "sigma2": "gamma_right"}
 
@@ -238,7 +238,7 @@ def discriminator(c: Case, *, sigmoid: bool = True, prefix: str = "") -> Discrim
     weights = {k.removeprefix(prefix): v for k, v in c.weights.items() if k.startswith(prefix)}
     weights["fusionLayer.0.weight"] = weights["fusionLayer.0.weight"] * c.settings.get("fusion_weight_gain", 1)
     network = Discriminator(sigmoid=sigmoid)
-    network.load_state_dict(discriminator_from_authors(weights))
+    load_exactly(network, weights, "the case", discriminator_authors_name)
     return network.train(c.settings.get("train", True))
 
 

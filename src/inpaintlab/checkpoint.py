@@ -112,14 +112,15 @@ def from_released(system: str, source: str | Path | Mapping[str, torch.Tensor], 
     if not isinstance(source, Mapping):
         label = str(source)
         source = _read_plain(Path(source).expanduser())
-    if not isinstance(source, Mapping) or not all(isinstance(value, torch.Tensor) for value in source.values()):
+    if not isinstance(source, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in source.items()
+    ):
         raise UserError(f"{label} is not a state dict: it must hold tensors by name, and nothing else")
     network = importlib.import_module(f"inpaintlab.networks.{system}")
-    weights, found = network.from_authors(source)
-    if len(weights) < len(source):
-        raise UserError(f"{label} holds some weights twice, under different names")
-    generator: nn.Module = network.Generator(**(found | options))
-    load_exactly(generator, weights, label)
+    prefix = "module." if all(name.startswith("module.") for name in source) else ""  # left by DataParallel
+    weights = {name.removeprefix(prefix): weight for name, weight in source.items()}
+    generator: nn.Module = network.Generator(**(network.released_options(weights) | options))
+    load_exactly(generator, weights, label, network.authors_name)
     return generator.eval()
 
 
@@ -127,16 +128,27 @@ def _systems_with_released_weights() -> list[str]:
     import inpaintlab.networks as networks
 
     names = [name for _, name, _ in pkgutil.iter_modules(networks.__path__)]
-    return [name for name in names if hasattr(importlib.import_module(f"{networks.__name__}.{name}"), "from_authors")]
+    return [name for name in names if hasattr(importlib.import_module(f"{networks.__name__}.{name}"), "authors_name")]
 
 
-def load_exactly(module: nn.Module, weights: Mapping[str, torch.Tensor], source: str) -> None:
+def load_exactly(
+    module: nn.Module,
+    weights: Mapping[str, torch.Tensor],
+    source: str,
+    called: Callable[[str], str] = str,
+) -> None:
     """Load all weights or none.
 
+    Args:
+        source: where `weights` come from, for the message.
+        called: what an entry of `module` is called in `weights`.
+
     Raises:
-        UserError: listing entries that are missing, unknown or of another shape.
+        UserError: listing entries that are missing, unknown or of another shape, as they are called in `weights`.
     """
-    own = module.state_dict()
+    state = module.state_dict()
+    names = {called(name): name for name in state}
+    own = {theirs: state[name] for theirs, name in names.items()}
     wrong = {
         "missing": sorted(set(own) - set(weights)),
         "unknown": sorted(set(weights) - set(own)),
@@ -153,7 +165,7 @@ def load_exactly(module: nn.Module, weights: Mapping[str, torch.Tensor], source:
             if names
         ]
         raise UserError(f"the weights in {source} do not fit {type(module).__module__}; " + "; ".join(lines))
-    module.load_state_dict(dict(weights))
+    module.load_state_dict({names[theirs]: weight for theirs, weight in weights.items()})
 
 
 def build(config: Any, *allowed: str) -> Any:

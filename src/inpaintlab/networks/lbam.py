@@ -6,7 +6,7 @@ products of Eq. 12; the figure, the supplement's Table 4 and the released code c
 
 The released code changed in January 2020: batch norm off, output (tanh + 1) / 2 instead of |tanh|. The defaults here
 are the paper's batch norm with (tanh + 1) / 2, which is its tanh for pictures in [-1, 1] and has no kink at 0;
-`from_authors` reads checkpoints of both dates.
+`checkpoint.from_released` reads files of both dates.
 
 Convention of the paper, kept inside this file: mask 1 = known, zeros in the hole, pictures in [0, 1], the mask joined
 as a fourth channel. The mask branch sees three equal channels; one stands for them (see `LearnableMaskUpdate`).
@@ -15,7 +15,7 @@ as a fourth channel. The mask branch sees three equal channels; one stands for t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -180,46 +180,35 @@ class Discriminator(nn.Module):
         return self.sigmoid(self.fuse(torch.cat([known, missing], 1))).flatten(1)
 
 
-_GAUSSIAN = {"a": "a", "mu": "mu", "sigma1": "gamma_left", "sigma2": "gamma_right"}
-_RENAMING = [
-    (re.compile(r"ec([1-7])\.conv\.conv\.weight"), "encoder.{}.conv.weight"),
-    (re.compile(r"ec([1-7])\.conv\.maskConv\.weight"), "forward_masks.{}.conv.weight"),
-    (re.compile(r"ec([1-7])\.conv\.activationFuncG_A\.(a|mu|sigma1|sigma2)"), "forward_masks.{}.attention.{}"),
-    (re.compile(r"ec([2-7])\.bn\.(\w+)"), "encoder.{}.norm.{}"),
-    (re.compile(r"reverseConv([1-6])\.reverseMaskConv\.weight"), "reverse_masks.{}.conv.weight"),
-    (re.compile(r"reverseConv([1-6])\.activationFuncG_A\.(a|mu|sigma1|sigma2)"), "reverse_masks.{}.attention.{}"),
-    (re.compile(r"dc([1-6])\.conv\.weight"), "decoder.{}.conv.weight"),
-    (re.compile(r"dc([1-6])\.bn\.(\w+)"), "decoder.{}.norm.{}"),
-]
+# Entries of layer i, which the authors count from 1, under our names and under theirs.
+_THEIRS = {
+    ("encoder", "conv"): "ec{}.conv.conv",
+    ("encoder", "norm"): "ec{}.bn",
+    ("forward_masks", "conv"): "ec{}.conv.maskConv",
+    ("forward_masks", "attention"): "ec{}.conv.activationFuncG_A",
+    ("reverse_masks", "conv"): "reverseConv{}.reverseMaskConv",
+    ("reverse_masks", "attention"): "reverseConv{}.activationFuncG_A",
+    ("decoder", "conv"): "dc{}.conv",
+    ("decoder", "norm"): "dc{}.bn",
+}
 
 
-def from_authors(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A generator's released weights under our names, and the constructor options that they ask for.
-
-    Entries with batch norm mean the network of 2019, others that of 2020 (`PROFILES`). What has no place here keeps
-    its name, so that loading can report it.
-    """
-    prefix = "module." if all(name.startswith("module.") for name in weights) else ""  # left by DataParallel
-    renamed = {_rename(name.removeprefix(prefix)): weight for name, weight in weights.items()}
-    normed = any(re.search(r"^(ec|dc)\d\.bn\.", name.removeprefix(prefix)) for name in weights)
-    return renamed, dict(PROFILES["released_2019" if normed else "released"])
+def authors_name(name: str) -> str:
+    """What a weight of `Generator` is called in the released state dicts of 2019 (with batch norm) and 2020."""
+    if name == "output.weight":
+        return "dc7.weight"
+    path, layer, part, entry = name.split(".")
+    entry = {"gamma_left": "sigma1", "gamma_right": "sigma2"}.get(entry, entry)
+    return f"{_THEIRS[path, part].format(int(layer) + 1)}.{entry}"
 
 
-def _rename(name: str) -> str:
-    if name == "dc7.weight":
-        return "output.weight"
-    for pattern, ours in _RENAMING:
-        if match := pattern.fullmatch(name):
-            layer, *rest = match.groups()
-            return ours.format(int(layer) - 1, *(_GAUSSIAN.get(part, part) for part in rest))
-    return name
+def released_options(names: Iterable[str]) -> dict[str, Any]:
+    """The constructor options that fit released weights: with batch norm the network of 2019, else that of 2020."""
+    normed = any(re.match(r"(ec|dc)\d\.bn\.", name) for name in names)
+    return dict(PROFILES["released_2019" if normed else "released"])
 
 
-def discriminator_from_authors(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A discriminator's released weights under our names."""
-    columns = {"globalConv.": "known.", "localConv.": "missing.", "fusionLayer.0.": "fuse."}
-    renamed = {}
-    for name, weight in weights.items():
-        theirs = next((prefix for prefix in columns if name.startswith(prefix)), "")
-        renamed[columns.get(theirs, "") + name.removeprefix(theirs)] = weight
-    return renamed
+def discriminator_authors_name(name: str) -> str:
+    """What a weight of `Discriminator` is called in the released state dict."""
+    part, rest = name.split(".", 1)
+    return {"known": "globalConv.", "missing": "localConv.", "fuse": "fusionLayer.0."}[part] + rest
