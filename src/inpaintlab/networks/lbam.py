@@ -118,8 +118,8 @@ class Generator(nn.Module):
         Args:
             image: (N, 3, H, W) in [0, 1], H and W multiples of 128; the hole's content is ignored. In training with
                 batch norm 256 x 256 or more than one picture, since the bottleneck has 1/128 of the resolution.
-            hole: (N, 1, H, W), 1 = missing; a hole expanded over the batch (`hole.expand(n, -1, -1, -1)`) is looked
-                at once.
+            hole: (N, 1, H, W), 1 = missing. The maps of one hole expanded over the batch, `hole.expand(n, -1, -1, -1)`,
+                are computed once.
         """
         shared = len(hole) > 1 and hole.stride(0) == 0
         return self.paint(image, hole, self.attend(hole[:1] if shared else hole))
