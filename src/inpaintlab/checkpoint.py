@@ -1,8 +1,10 @@
-"""Self-describing checkpoints: the weights and the whole config, readable without unpickling code."""
+"""Self-describing checkpoints: the weights and the whole config, readable without unpickling code; authors' weights."""
 
 from __future__ import annotations
 
+import importlib
 import pickle
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,21 +51,25 @@ def read(path: str | Path) -> dict[str, Any]:
         FileNotFoundError, UserError: if it does not exist, is torn, or is no checkpoint of ours.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"no such checkpoint: {path}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{path} cannot be read as a checkpoint (torn, or not made of plain weights): {reason}"
-        ) from None
+    content = _read_plain(path)
     if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
         found = ", ".join(sorted(map(str, content))[:8]) if isinstance(content, dict) else type(content).__name__
         raise UserError(f"{path} is not a checkpoint of inpaintlab: it holds {found} and no entry {KEY!r}")
     if content[KEY].get("format") != FORMAT:
         raise UserError(f"{path} has format {content[KEY].get('format')}; this version reads format {FORMAT}")
     return content
+
+
+def _read_plain(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"no such checkpoint: {path}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{path} cannot be read as a checkpoint (torn, or not made of plain weights): {reason}"
+        ) from None
 
 
 def load(path: str | Path, *, system: str | None = None, device: str | torch.device = "cpu") -> Restored:
@@ -86,13 +92,63 @@ def load(path: str | Path, *, system: str | None = None, device: str | torch.dev
     return Restored(generator.eval().to(device), about["system"], about["config"], content["batches_done"], Path(path))
 
 
-def load_exactly(module: nn.Module, weights: Mapping[str, torch.Tensor], source: str) -> None:
-    """Load all weights or none.
+def from_released(system: str, source: str | Path | Mapping[str, torch.Tensor], **options: Any) -> nn.Module:
+    """Our generator with the weights that a paper's authors released, in eval mode, on the CPU.
+
+    Args:
+        system: "lbam".
+        source: their checkpoint or its state dict.
+        options: constructor options of the generator that differ from those which the checkpoint itself shows (LBAM:
+            batch norm and its output function).
 
     Raises:
-        UserError: listing entries that are missing, unknown or of another shape.
+        FileNotFoundError, UserError: also listing the entries that are missing, unknown or of another shape; nothing
+            is loaded then.
     """
-    own = module.state_dict()
+    known = _systems_with_released_weights()
+    if system not in known:
+        raise UserError(f"no weights can be imported for system {system!r}; known are {', '.join(known)}")
+    label = "the given state dict"
+    if not isinstance(source, Mapping):
+        label = str(source)
+        source = _read_plain(Path(source).expanduser())
+    if not isinstance(source, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in source.items()
+    ):
+        raise UserError(f"{label} is not a state dict: it must hold tensors by name, and nothing else")
+    network = importlib.import_module(f"inpaintlab.networks.{system}")
+    prefix = "module." if all(name.startswith("module.") for name in source) else ""  # left by DataParallel
+    weights = {name.removeprefix(prefix): weight for name, weight in source.items()}
+    generator: nn.Module = network.Generator(**(network.released_options(weights) | options))
+    load_exactly(generator, weights, label, network.authors_name)
+    return generator.eval()
+
+
+def _systems_with_released_weights() -> list[str]:
+    import inpaintlab.networks as networks
+
+    names = [name for _, name, _ in pkgutil.iter_modules(networks.__path__)]
+    return [name for name in names if hasattr(importlib.import_module(f"{networks.__name__}.{name}"), "authors_name")]
+
+
+def load_exactly(
+    module: nn.Module,
+    weights: Mapping[str, torch.Tensor],
+    source: str,
+    called: Callable[[str], str] = str,
+) -> None:
+    """Load all weights or none.
+
+    Args:
+        source: where `weights` come from, for the message.
+        called: what an entry of `module` is called in `weights`.
+
+    Raises:
+        UserError: listing entries that are missing, unknown or of another shape, as they are called in `weights`.
+    """
+    state = module.state_dict()
+    names = {called(name): name for name in state}
+    own = {theirs: state[name] for theirs, name in names.items()}
     wrong = {
         "missing": sorted(set(own) - set(weights)),
         "unknown": sorted(set(weights) - set(own)),
@@ -109,7 +165,7 @@ def load_exactly(module: nn.Module, weights: Mapping[str, torch.Tensor], source:
             if names
         ]
         raise UserError(f"the weights in {source} do not fit {type(module).__module__}; " + "; ".join(lines))
-    module.load_state_dict(dict(weights))
+    module.load_state_dict({names[theirs]: weight for theirs, weight in weights.items()})
 
 
 def build(config: Any, *allowed: str) -> Any:

@@ -6,7 +6,7 @@ counts with the mean over its scores, and the means are summed. Losses know no n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -46,3 +46,55 @@ class Hinge:
     def discriminator(fake: Scores, real: Scores) -> Tensor:
         sides = [F.relu(1 + f).mean() + F.relu(1 - r).mean() for f, r in zip(fake, real, strict=True)]
         return torch.stack(sides).sum()
+
+
+SIGNS = ("paper", "released")
+
+
+class Wasserstein:
+    """Wasserstein loss (Arjovsky et al. 2017; LBAM, Eq. 17), without its gradient penalty.
+
+    Args:
+        signs: "paper": the discriminator minimises D(fake) - D(real), the generator -D(fake). "released": D(fake) +
+            D(real) and +D(fake), as LBAM's code has them, where the critic lowers both and the generator follows it;
+            only to reproduce that code.
+    """
+
+    relativistic = False
+
+    def __init__(self, signs: str = "paper") -> None:
+        if signs not in SIGNS:
+            raise ValueError(f"signs={signs!r} is unknown; known are {', '.join(SIGNS)}")
+        self.sign = -1 if signs == "paper" else 1
+
+    @in_float32
+    def generator(self, fake: Scores, real: Scores | None = None) -> Tensor:
+        return self.sign * torch.stack([scores.mean() for scores in fake]).sum()
+
+    @in_float32
+    def discriminator(self, fake: Scores, real: Scores) -> Tensor:
+        sides = [f.mean() + self.sign * r.mean() for f, r in zip(fake, real, strict=True)]
+        return torch.stack(sides).sum()
+
+
+def gradient_penalty(
+    judge: Callable[[Tensor], Scores], real: Tensor, fake: Tensor, alpha: Tensor | None = None
+) -> Tensor:
+    """Mean over the pictures of (|gradient of the scores| - 1)^2 at random interpolates (Gulrajani et al. 2017).
+
+    In float32 also under mixed precision: it is a derivative of a derivative, and its target is a length of 1.
+
+    Args:
+        judge: the scores of pictures, with the discriminator in the mode that it trains in; batch norm there lets
+            one picture's scores depend on the others, which the penalty then sees.
+        real, fake: (N, 3, H, W); no gradient flows back to them.
+        alpha: (N,) or (N, 1, 1, 1), share of the real picture in the interpolate; None draws it uniformly.
+    """
+    if alpha is None:
+        alpha = torch.rand(len(real), device=real.device)
+    with torch.autocast(real.device.type, enabled=False), torch.enable_grad():
+        real, fake, alpha = real.detach().float(), fake.detach().float(), alpha.float().view(-1, 1, 1, 1)
+        mixed = (alpha * real + (1 - alpha) * fake).requires_grad_()
+        scores = torch.cat([s.flatten() for s in judge(mixed)]).sum()
+        (slope,) = torch.autograd.grad(scores, mixed, create_graph=True)
+        return (slope.flatten(1).norm(dim=1) - 1).square().mean()

@@ -10,9 +10,14 @@ from torch import Tensor
 from inpaintlab.losses.precision import in_float32
 from inpaintlab.losses.reconstruction import distance
 
+STYLES = ("gram_l1", "literal")
+
 
 def perceptual(features: Sequence[Tensor], targets: Sequence[Tensor], norm: str = "mse") -> Tensor:
-    """Sum over the layers of the distance of features (MSA-Net, Eq. 12)."""
+    """Sum over the layers of the distance of features (MSA-Net, Eq. 12; with norm "l1" PConv and LBAM as released).
+
+    LBAM's Eq. 15 is the mean over its layers: `perceptual(...) / len(features)`.
+    """
     return torch.stack([distance(f, t, norm) for f, t in zip(features, targets, strict=True)]).sum()
 
 
@@ -24,6 +29,25 @@ def gram(features: Tensor) -> Tensor:
     return v @ v.transpose(1, 2) / (c * h * w)
 
 
-def style(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-    """Sum over the layers of the mean absolute difference of Gram matrices (MSA-Net, Eq. 15)."""
-    return torch.stack([(gram(f) - gram(t)).abs().mean() for f, t in zip(features, targets, strict=True)]).sum()
+def style(features: Sequence[Tensor], targets: Sequence[Tensor], variant: str = "gram_l1") -> Tensor:
+    """Distance of Gram matrices.
+
+    Args:
+        variant: "gram_l1", the sum over the layers of the mean absolute difference of `gram` (MSA-Net, Eq. 15; PConv;
+            LBAM as released). "literal", LBAM's Eq. 16: the mean over the layers of the 2-norm of the difference of
+            unscaled Gram matrices, divided by C^2, per picture; larger by about the number of positions times C.
+    """
+    if variant not in STYLES:
+        raise ValueError(f"style variant {variant!r} is unknown; known are {', '.join(STYLES)}")
+    pairs = list(zip(features, targets, strict=True))
+    if variant == "gram_l1":
+        return torch.stack([(gram(f) - gram(t)).abs().mean() for f, t in pairs]).sum()
+    return torch.stack([_literal_style(f, t) for f, t in pairs]).mean()
+
+
+@in_float32
+def _literal_style(features: Tensor, target: Tensor) -> Tensor:
+    _, c, h, w = features.shape
+    difference = (gram(features) - gram(target)) * (c * h * w)
+    # The tiny constant keeps the gradient of the root finite where the two are equal.
+    return (difference.square().sum((1, 2)) + 1e-12).sqrt().mean() / c**2
