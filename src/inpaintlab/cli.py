@@ -11,6 +11,8 @@ COMMANDS = {
     "train": ("inpaintlab.train", "train a run, or the rest of it"),
     "evaluate": ("inpaintlab.evaluate", "metrics of a checkpoint on fixed pairs of picture and hole"),
     "inpaint": ("inpaintlab.inpaint", "fill holes in pictures with a checkpoint"),
+    "import": ("inpaintlab.import_released", "turn a checkpoint of a paper's authors into one of ours"),
+    "weights": ("inpaintlab.weights", "which files of pretrained networks are here"),
     "table": ("inpaintlab.tables.program", "reproduce a table of a paper"),
 }
 TRAIN_HELP = """usage: inpaintlab train [-m] [KEY=VALUE ...]

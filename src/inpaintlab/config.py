@@ -197,7 +197,9 @@ def _explained(program: str, error: Exception, overrides: Sequence[Override]) ->
 def _check_keys(program: str, full: DictConfig, overrides: Sequence[Override]) -> None:
     """An experiment or scale file may only set keys that the config has without it."""
     choices = full.hydra.runtime.choices
-    groups = [key for key in choices if key not in ("experiment", "scale") and not str(key).startswith("hydra/")]
+    groups = [
+        key for key in choices if key not in ("experiment", "scale", "recipe") and not str(key).startswith("hydra/")
+    ]
     base = [f"{key}={choices[key]}" for key in groups if choices[key] is not None]
     leaves = dict(_keys(_compose(program, base)))  # whether each known key is a single value
     added = {o.get_key_element().lstrip("+") for o in overrides if o.get_key_element().startswith("+")}

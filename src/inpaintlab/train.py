@@ -76,6 +76,9 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
     total = data.total_batches()
     data.train_set()  # now, so that a bad picture or mask stops the program before anything else happens
     module = instantiate(config.model, _convert_="all")
+    if plain["init_from"] and not earlier:
+        first = checkpoint.load(plain["init_from"], system=plain["system"])
+        checkpoint.load_exactly(module.generator, first.generator.state_dict(), plain["init_from"])
     if chosen.channels_last:
         module.to(memory_format=torch.channels_last)
 
@@ -85,6 +88,7 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         "scale": plain["scale"]["name"],
         "seed": plain["seed"],
         "batches": total,
+        "remarks": module.remarks(),
         "parameters": sum(p.numel() for p in module.generator.parameters()),
         "precision": asdict(chosen),
         "device": device,

@@ -164,12 +164,15 @@ class Discriminator(nn.Module):
 
     Args:
         sigmoid: at the end, as in the paper; without it the scores are unbounded, as usual for WGAN.
+        layers: of each column, 2 to 6; the joining convolution needs pictures of 4 x 2^layers pixels, 256 for 6.
         width: factor on all numbers of maps, for small trials.
     """
 
-    def __init__(self, *, sigmoid: bool = True, width: float = 1.0) -> None:
+    def __init__(self, *, sigmoid: bool = True, layers: int = 6, width: float = 1.0) -> None:
         super().__init__()
-        maps = [max(4, round(n * width / 4) * 4) for n in (64, 128, 256, 512, 512, 512)]
+        if not 2 <= layers <= 6:
+            raise ValueError(f"layers={layers} must be 2 to 6")
+        maps = [max(4, round(n * width / 4) * 4) for n in (64, 128, 256, 512, 512, 512)][:layers]
         self.known, self.missing = _column(maps), _column(maps)
         self.fuse = nn.Conv2d(2 * maps[-1], 1, 4)
         self.sigmoid = nn.Sigmoid() if sigmoid else nn.Identity()

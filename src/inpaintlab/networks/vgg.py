@@ -65,6 +65,7 @@ class Vgg16(nn.Module):
         if unknown or not layers:
             raise ValueError(f"layers={list(layers)}: known are {', '.join(known)}, and one at least is needed")
         self.layers = tuple(layers)
+        self.untrained = isinstance(weights, str)
         self.scale = ImagenetScale() if normalise else nn.Identity()
         self.order = known[: max(map(known.index, layers)) + 1]
         needed = {name: conv for name, conv in _convolutions().items() if name in self.order}

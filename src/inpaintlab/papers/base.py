@@ -23,8 +23,9 @@ CHECK_EVERY = 25  # batches between two looks at the guard; it still names the e
 class InpaintingModule(pl.LightningModule):
     """Base of all systems.
 
-    A paper sets `terms` and supplies `generator_terms`; with a discriminator also `judge`. It may replace
-    `discriminator_loss`. Nothing else is meant to be overridden.
+    A paper sets `terms` and supplies `generator_terms`; with a discriminator also `judge`. It may replace `fake` and
+    `discriminator_loss`. Nothing else is meant to be overridden. A generator with a method `constrain` has it called
+    after each of its steps.
 
     Training is counted in batches (`batches_done`), never in optimiser steps: Lightning's `global_step` counts the
     steps of both optimisers. All randomness inside a step is seeded from (seed, batch), so a resumed run draws
@@ -33,7 +34,7 @@ class InpaintingModule(pl.LightningModule):
     Args:
         generator: called as `generator(image, hole) -> Output`.
         loss_weights: one weight for each of `terms`, and for "adversarial" if there is a discriminator. A term of
-            weight 0 is still logged but trains nothing.
+            weight 0 trains nothing; it is still logged, unless the paper leaves it out because it is expensive.
         optimizer_g: builds the generator's optimiser from its parameters.
         scheduler: builds a learning-rate schedule, counted in batches, for each optimiser; or None.
         discriminator, adversarial, optimizer_d: all three, or none.
@@ -89,15 +90,19 @@ class InpaintingModule(pl.LightningModule):
         """The unweighted loss terms of the generator, exactly those named in `terms`."""
         raise NotImplementedError
 
+    def fake(self, batch: Batch, output: Output) -> Tensor:
+        """What the discriminators see in place of real pictures: the composite, unless a paper says otherwise."""
+        return self.composite(batch, output)
+
     def judge(self, image: Tensor, batch: Batch) -> Scores:
         """The discriminators' scores of pictures (N, 3, H, W) that belong to `batch`."""
         assert self.discriminator is not None
         return [self.discriminator(image)]
 
     def discriminator_loss(self, batch: Batch, output: Output) -> Tensor:
-        """The discriminators' loss on the detached composite and the real pictures."""
+        """The discriminators' loss on detached fake and on real pictures."""
         assert self.adversarial is not None
-        fake = self.judge(self.composite(batch, output).detach(), batch)
+        fake = self.judge(self.fake(batch, output).detach(), batch)
         return self.adversarial.discriminator(fake, self.judge(batch.image, batch))
 
     # ------------------------------------------------------------------ what everybody uses
@@ -108,6 +113,10 @@ class InpaintingModule(pl.LightningModule):
     def composite(batch: Batch, output: Output) -> Tensor:
         """The prediction inside the hole, the picture outside."""
         return composite(batch.image, output.image, batch.hole)
+
+    def remarks(self) -> list[str]:
+        """What a reader of results must know about this training beyond its config, a sentence each."""
+        return []
 
     def note(self, name: str, value: Tensor) -> None:
         """Log a scalar that is no loss term, a health figure say, with the next logged batch."""
@@ -137,15 +146,17 @@ class InpaintingModule(pl.LightningModule):
         if generator_turn:
             with _frozen(self.discriminator):
                 terms = self.generator_terms(batch, output)
-                _require_keys(type(self).__name__, terms, self.terms)
+                wanted = tuple(name for name in self.terms if name in terms or self.loss_weights[name])
+                _require_keys(type(self).__name__, terms, wanted)
                 if adversarial:
                     assert self.adversarial is not None
-                    fake = self.judge(self.composite(batch, output), batch)
+                    fake = self.judge(self.fake(batch, output), batch)
                     real = self.judge(batch.image, batch) if self.adversarial.relativistic else None
                     terms["adversarial"] = self.adversarial.generator(fake, real)
                 weighed = [self.loss_weights[name] * term for name, term in terms.items() if self.loss_weights[name]]
                 total = torch.stack(weighed).sum()
                 self._step(optimizers[0], total)
+                self._constrain()
             values.update(terms, total=total)
 
         self.guard.watch(number, values)
@@ -157,6 +168,11 @@ class InpaintingModule(pl.LightningModule):
         if self.batches_done % CHECK_EVERY == 0:
             self.guard.check()
         self._log(values)
+
+    def _constrain(self) -> None:
+        constrain = getattr(self.generator, "constrain", None)
+        if constrain is not None:
+            constrain()
 
     def _step(self, optimizer: Any, loss: Tensor) -> None:
         optimizer.zero_grad()

@@ -37,6 +37,7 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
             "the bins."
         )
         lines.append(f"Protocol `{table.protocol}`: {protocols.find(table.protocol).description}.")
+        lines += [f"{row}: {remark}" for row, result in results.items() for remark in result.record.get("remarks", ())]
         commits = _all(what["conditions"]["commit"] for what in (*runs, *tests))
         lines.append(f"Commit {commits}, {_dates(tests)}.")
     if table.reference and measured:

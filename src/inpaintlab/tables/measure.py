@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import importlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,29 @@ class Measured:
         return values.mean(2) if bin == "all" else values[:, :, self.bins.index(bin)]
 
 
-def measure(table: Table, scale: str, seeds: Sequence[int], overrides: Sequence[str]) -> dict[str, Measured]:
+def measure(
+    table: Table,
+    scale: str,
+    seeds: Sequence[int],
+    overrides: Sequence[str],
+    given: Mapping[str, Path] | None = None,
+) -> dict[str, Measured]:
     """Measure all rows, by label. A row that fails says why and leaves the others alone.
+
+    Args:
+        given: checkpoints by row label, the authors' released weights say; such a row is evaluated, not trained.
 
     Raises:
         UserError: if an override is wrong, before anything is trained, or if rows were evaluated on different pairs.
     """
     if table.kind == "parameters":
         return {row.label: Measured(counts=_count(table, row)) for row in table.rows}
-    rows = [row for row in table.rows if row.experiment]
+    given = given or {}
+    labels = [row.label for row in table.rows]
+    for label in given:
+        if label not in labels:
+            raise UserError(f"{table.id} has no row {label!r}; its rows are {', '.join(labels)}")
+    rows = [row for row in table.rows if row.experiment and row.label not in given]
     jobs = [(row, seed) for row in rows for seed in seeds]
     composed = [
         configs.compose(
@@ -84,6 +99,11 @@ def measure(table: Table, scale: str, seeds: Sequence[int], overrides: Sequence[
                 raise
             results[row.label].missing = sentence
             print(f"{part}: not available: {sentence}", file=sys.stderr)
+    for label, path in given.items():
+        first = next(row.experiment for row in table.rows if row.experiment)
+        config = configs.compose([f"experiment={first}", f"masks={table.masks}", f"scale={scale}", *overrides])
+        config.evaluation.protocol = table.protocol
+        results[label] = _evaluated(config, path, f"{label}, evaluating {path.name}")
     for label, result in results.items():
         if result.summaries:
             _fill(result, label)
@@ -110,6 +130,27 @@ def _one(config: Any, part: str) -> dict[str, Any]:
     device = precision.device(test["trainer"]["accelerator"])
     restored = checkpoint.load(last, device=device)
     return evaluate.evaluate_checkpoint(restored, test, folder, device=device, label=f"{part}, evaluating")
+
+
+def _evaluated(config: Any, path: Path, label: str) -> Measured:
+    """Evaluate a checkpoint that is given, on the pairs that `config` describes."""
+    from inpaintlab import checkpoint, evaluate, precision
+
+    test = configs.plain(config)
+    device = precision.device(test["trainer"]["accelerator"])
+    restored = checkpoint.load(path, device=device)
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    folder = Path(test["output"]) / "checkpoints" / f"{path.stem}-{content[:8]}"
+    summary = evaluate.evaluate_checkpoint(restored, test, folder, device=device, label=label)
+    record = {
+        "batches": restored.batches,
+        "parameters": sum(p.numel() for p in restored.generator.parameters()),
+        "precision": {"precision": "as in the checkpoint"},
+        "device": device,
+        "conditions": summary["conditions"],
+        "remarks": [f"evaluated from {path.name} (SHA-256 {content[:16]}), not trained by this command"],
+    }
+    return Measured({int(summary["seed"]): summary}, record=record)
 
 
 def _fill(result: Measured, label: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +26,30 @@ def parser() -> ArgumentParser:
     p.add_argument("overrides", nargs="*", help="config overrides for all rows; seed=0,1,2 trains each row three times")
     p.add_argument("--scale", default="demo", help="demo (minutes on a laptop) or paper (the real data and lengths)")
     p.add_argument("--list", action="store_true", help="list the tables")
+    p.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="ROW=FILE",
+        help="evaluate FILE in that row, do not train it",
+    )
     p.add_argument("--publish", action="store_true", help="also update the committed pages that show this table")
     return p
 
 
-def reproduce(id: str, scale: str = "demo", overrides: Sequence[str] = (), *, publish: bool = False) -> int:
+def reproduce(
+    id: str,
+    scale: str = "demo",
+    overrides: Sequence[str] = (),
+    *,
+    publish: bool = False,
+    given: Mapping[str, Path] | None = None,
+) -> int:
     """Measure and render a table into `<output>/tables/<id>-<scale>/`.
+
+    Args:
+        publish: update the committed pages too.
+        given: see `measure.measure`.
 
     Returns:
         The number of rows that could not be measured.
@@ -45,7 +63,7 @@ def reproduce(id: str, scale: str = "demo", overrides: Sequence[str] = (), *, pu
     seeds, rest = _split_seeds(overrides)
     output = next((o.partition("=")[2] for o in reversed(rest) if o.startswith("output=")), "runs")
     folder = require_writable(Path(output) / "tables" / _folder_name(id, scale, rest))
-    results = measure(table, scale, seeds, rest)
+    results = measure(table, scale, seeds, rest, given)
     found = render.cells(table, results)
     below = conditions.conditions(table, results, scale)
     text = render.markdown(table, results, found, below)
@@ -109,6 +127,16 @@ def _split_seeds(overrides: Sequence[str]) -> tuple[list[int], list[str]]:
     return seeds, rest
 
 
+def _given(arguments: Sequence[str]) -> dict[str, Path]:
+    given = {}
+    for argument in arguments:
+        label, _, file = argument.rpartition("=")
+        if not label or not file:
+            raise UserError(f"--checkpoint {argument} must be ROW=FILE")
+        given[label] = Path(file)
+    return given
+
+
 def _folder_name(id: str, scale: str, overrides: Sequence[str]) -> str:
     extra = [o for o in overrides if not o.startswith("output=")]
     return "-".join([id, scale, *(re.sub(r"[^\w.=]+", "_", o) for o in extra)])[:120]
@@ -130,7 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def program() -> None:
         if parsed.list or not parsed.table:
             _list()
-        elif reproduce(parsed.table, parsed.scale, parsed.overrides, publish=parsed.publish):
+        elif reproduce(
+            parsed.table, parsed.scale, parsed.overrides, publish=parsed.publish, given=_given(parsed.checkpoint)
+        ):
             sys.exit(1)
 
     run_program(program)

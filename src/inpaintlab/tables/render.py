@@ -72,6 +72,8 @@ def headings(table: Table, found: Sequence[Cell]) -> list[str]:
         unit = f" [{metric.unit}]" if metric.unit else ""
         if len(table.bins) > 1:
             columns += [f"{metric.label} {bin}" for bin in table.bins]
+            if table.reference:
+                columns.append(f"{metric.label} against {table.reference}, all bins [95 %]")
         else:
             columns += [f"{metric.label}{unit} published", "measured", "difference"]
             if any(cell.against for cell in found):
@@ -100,7 +102,10 @@ def lines(table: Table, results: dict[str, Measured], found: Sequence[Cell]) -> 
             else:
                 line += [published, measured, difference]
                 if paired_columns:
-                    line.append(interval(cell, table.reference))
+                    line.append(interval(cell.row, digits, cell.against, table.reference))
+            if several and table.reference and cell.bin == table.bins[-1]:
+                overall = _against(table, results, row, cell.metric.key, "all")
+                line.append(interval(row, digits, overall, table.reference))
         text.append(line)
     return text
 
@@ -112,17 +117,15 @@ def number(value: float | None, decimals: int, *, sign: bool = False) -> str:
     return f"{value:{'+' if sign else ''},.{decimals}f}".replace(",", " ")
 
 
-def interval(cell: Cell, reference: str | None) -> str:
+def interval(row: Row, decimals: int, against: Difference | None, reference: str | None) -> str:
     """A paired difference with its interval; bold where the interval leaves out zero."""
-    if cell.row.label == reference:
+    if row.label == reference:
         return "reference"
-    if cell.against is None:
+    if against is None:
         return NONE
-    parts = [
-        number(v, cell.metric.decimals, sign=True) for v in (cell.against.mean, cell.against.low, cell.against.high)
-    ]
-    text = f"{parts[0]} [{parts[1]}, {parts[2]}]"
-    return f"**{text}**" if cell.against.decided else text
+    mean, low, high = (number(v, decimals, sign=True) for v in (against.mean, against.low, against.high))
+    text = f"{mean} [{low}, {high}]"
+    return f"**{text}**" if against.decided else text
 
 
 def markdown(table: Table, results: dict[str, Measured], found: Sequence[Cell], conditions: Sequence[str]) -> str:

@@ -1,0 +1,73 @@
+"""Turn a checkpoint that a paper's authors released into one of ours: `inpaintlab import lbam FILE --out lbam.ckpt`."""
+
+from __future__ import annotations
+
+import importlib
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+from inpaintlab.errors import UserError
+from inpaintlab.programs import run_program
+
+
+def parser() -> ArgumentParser:
+    """The command line; built without importing anything heavy."""
+    p = ArgumentParser("inpaintlab import", description=__doc__)
+    p.add_argument("system", help="whose weights: lbam")
+    p.add_argument("file", type=Path, help="the authors' checkpoint")
+    p.add_argument("--out", required=True, type=Path, help="the checkpoint to write")
+    p.add_argument("--experiment", help="the run that the weights stand for; gives the data that `evaluate` uses")
+    p.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    return p
+
+
+def convert(system: str, file: Path, out: Path, experiment: str | None = None) -> None:
+    """Write the checkpoint.
+
+    Args:
+        experiment: whose config goes with the weights; by default the first of the system, on the embedded photographs
+            so that the checkpoint can be evaluated anywhere.
+
+    Raises:
+        FileNotFoundError, UserError: if the file does not fit; nothing is written then.
+    """
+    import torch
+
+    from inpaintlab import checkpoint, record
+    from inpaintlab import config as configs
+    from inpaintlab.atomic import replacing
+
+    generator = checkpoint.from_released(system, file)
+    network = importlib.import_module(f"inpaintlab.networks.{system}")
+    options = network.released_options(map(network.authors_name, generator.state_dict()))
+    names = [name for name in configs.options("experiment") if name.startswith(f"{system}_")]
+    chosen = experiment or names[0]
+    data = [] if experiment else ["data=photos"]
+    config = configs.plain(configs.compose([f"experiment={chosen}", *data]))
+    config["name"] = f"{system}_released"
+    config["model"]["generator"] |= options
+    content = {
+        "state_dict": {f"generator.{name}": value for name, value in generator.state_dict().items()},
+        "batches_done": 0,
+        checkpoint.KEY: checkpoint.describe(config, record.conditions() | {"released_weights": file.name}),
+    }
+    with replacing(out) as temporary:
+        torch.save(content, temporary)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program behind `inpaintlab import`."""
+    parsed = parser().parse_args(arguments)
+
+    def program() -> None:
+        if parsed.out.exists() and not parsed.overwrite:
+            raise UserError(f"{parsed.out} exists; choose another --out or add --overwrite")
+        convert(parsed.system, parsed.file, parsed.out, parsed.experiment)
+        print(f"written to {parsed.out}: the generator of {parsed.system} with the weights of {parsed.file.name}")
+
+    run_program(program)
+
+
+if __name__ == "__main__":
+    main()

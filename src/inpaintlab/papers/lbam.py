@@ -1,0 +1,86 @@
+"""LBAM's training (Xie et al. 2019, section 3.4; Eqs. 14-18): L1, perceptual, style and WGAN-GP terms.
+
+The discriminator judges the raw output, together with the hole. Unlike the released code, its step sees a detached
+output, and the generator's step scores it again with the discriminator's new weights: as released, the critic's
+gradients also ran through the generator for nothing, and torch refuses the stale scores since 1.5.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from inpaintlab.batch import Batch, Output
+from inpaintlab.losses.adversarial import Scores, gradient_penalty
+from inpaintlab.losses.feature import STYLES, perceptual, style
+from inpaintlab.losses.reconstruction import distance, masked_l1
+from inpaintlab.networks.vgg import Vgg16
+from inpaintlab.papers import vgg_features
+from inpaintlab.papers.base import InpaintingModule
+
+PROFILES = ("paper", "released")
+
+
+class LBAM(InpaintingModule):
+    """L = L1 + 0.1 adversarial + 0.05 perceptual + 120 style, the weights standing in `conf/model/lbam.yaml`.
+
+    Args:
+        vgg: features of pictures in [0, 1]; None only if the perceptual and style weights are 0.
+        profile: "paper": L1 over the picture, squared perceptual distance, features of the output. "released": six
+            times the hole's L1 plus the known pixels', absolute perceptual distance, features of output and composite.
+        style_variant: see `losses.feature.style`.
+        gp_weight: of the gradient penalty (lambda, Eq. 17).
+    """
+
+    terms: ClassVar[tuple[str, ...]] = ("l1", "perceptual", "style")
+
+    def __init__(
+        self,
+        *,
+        vgg: Vgg16 | None = None,
+        profile: str = "paper",
+        style_variant: str = "gram_l1",
+        gp_weight: float = 10.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if profile not in PROFILES:
+            raise ValueError(f"profile={profile!r} is unknown; known are {', '.join(PROFILES)}")
+        if style_variant not in STYLES:
+            raise ValueError(f"style_variant={style_variant!r} is unknown; known are {', '.join(STYLES)}")
+        vgg_features.require(vgg, self.loss_weights)
+        self.vgg = vgg
+        self.profile, self.style_variant, self.gp_weight = profile, style_variant, gp_weight
+
+    def remarks(self) -> list[str]:
+        return vgg_features.remarks(self.vgg)
+
+    def generator_terms(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        filled = [output.image]
+        if self.profile == "paper":
+            terms = {"l1": distance(output.image, batch.image, "l1")}
+        else:
+            known = masked_l1(output.image, batch.image, 1 - batch.hole)
+            terms = {"l1": 6 * masked_l1(output.image, batch.image, batch.hole) + known}
+            filled.append(self.composite(batch, output))
+        if self.vgg is not None:
+            targets, features = vgg_features.compare(self.vgg, batch.image, filled)
+            norm = "l1" if self.profile == "released" else "mse"
+            near = torch.stack([perceptual(of, targets, norm) for of in features]).sum()
+            terms["perceptual"] = near / len(targets) if self.profile == "paper" else near
+            terms["style"] = torch.stack([style(of, targets, self.style_variant) for of in features]).sum()
+        return terms
+
+    def fake(self, batch: Batch, output: Output) -> Tensor:
+        return output.image
+
+    def judge(self, image: Tensor, batch: Batch) -> Scores:
+        assert self.discriminator is not None
+        return [self.discriminator(image, batch.hole)]
+
+    def discriminator_loss(self, batch: Batch, output: Output) -> Tensor:
+        penalty = gradient_penalty(lambda image: self.judge(image, batch), batch.image, output.image)
+        self.note("gradient_penalty", penalty)
+        return super().discriminator_loss(batch, output) + self.gp_weight * penalty

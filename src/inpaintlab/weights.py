@@ -1,0 +1,147 @@
+"""The one place that knows files of pretrained networks: what they are called, where they are looked for, how checked.
+
+Nothing is downloaded. A file is looked for at the path that the config names (`weights.vgg16=FILE`), in the folder
+of the environment variable INPAINTLAB_WEIGHTS, and where torch keeps such files. "random" asks for an untrained
+network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inpaintlab.errors import UserError
+
+if TYPE_CHECKING:
+    from inpaintlab.networks.vgg import Vgg16
+
+FOLDER = "INPAINTLAB_WEIGHTS"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of weights.
+
+    Args:
+        name: of the file, as its publisher calls it.
+        sha256: how its hash begins; the publisher puts that into the name.
+        what: what it is and who publishes it.
+        used_for: in this suite.
+    """
+
+    name: str
+    sha256: str
+    what: str
+    used_for: str
+
+
+FILES = {
+    "vgg16": File(
+        "vgg16-397923af.pth", "397923af", "torchvision's VGG-16, IMAGENET1K_V1", "perceptual and style losses"
+    ),
+    "inception": File(
+        "weights-inception-2015-12-05-6726825d.pth", "6726825d", "torch-fidelity's Inception v3 (2015)", "FID"
+    ),
+    "alexnet": File("alexnet-owt-7be5be79.pth", "7be5be79", "torchvision's AlexNet, IMAGENET1K_V1", "LPIPS"),
+}
+
+
+def folders() -> list[Path]:
+    """Where files are looked for, in this order."""
+    own = os.environ.get(FOLDER)
+    torch_home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
+    found = [Path(own)] if own else []
+    return [path.expanduser() for path in (*found, Path(torch_home) / "hub" / "checkpoints")]
+
+
+def find(name: str, source: str | None = None) -> Path:
+    """The checked file called `name` in `FILES`.
+
+    Args:
+        source: a path to it, or None to look in `folders`.
+
+    Raises:
+        FileNotFoundError: saying what to download and where to put it.
+        UserError: if the file is another one than its name says.
+    """
+    file = FILES[name]
+    if source is not None:
+        path = Path(source).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"weights.{name}={source}: there is no such file")
+        return path  # the user's own choice may be another training of the same network
+    for folder in folders():
+        path = folder / file.name
+        if path.is_file():
+            if not _sha256(path).startswith(file.sha256):
+                raise UserError(
+                    f"{path} is not the file that its name says (its SHA-256 must begin with {file.sha256})"
+                )
+            return path
+    places = " or ".join(str(folder) for folder in folders())
+    raise FileNotFoundError(
+        f"{file.used_for} need the file {file.name} ({file.what}), which is not here. Download it and put it into "
+        f"{places}, or say weights.{name}=FILE. weights.{name}=random takes an untrained network instead, and the "
+        "results say so."
+    )
+
+
+def vgg16(source: str | None, layers: Sequence[str], normalise: bool) -> Vgg16:
+    """VGG-16 as a frozen extractor of features.
+
+    Args:
+        source: a path, "random", or None to look for the file.
+        layers, normalise: see `networks.vgg.Vgg16`.
+
+    Raises:
+        FileNotFoundError, UserError: before any training; see `find`.
+    """
+    import torch
+
+    from inpaintlab.networks.vgg import RANDOM, Vgg16
+
+    if source == RANDOM:
+        return Vgg16(RANDOM, layers=layers, normalise=normalise)
+    path = find("vgg16", source)
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(f"{path} cannot be read as weights: {error}") from None
+    return Vgg16(weights, layers=layers, normalise=normalise)
+
+
+def status() -> str:
+    """For every file: where it was found, or that it is missing."""
+    lines = []
+    for name, file in FILES.items():
+        try:
+            state = f"found: {find(name)}"
+        except FileNotFoundError:
+            state = "missing"
+        except UserError as error:
+            state = f"wrong: {error}"
+        lines.append(f"{name:10} {file.name:45} {file.used_for:30} {state}")
+    return "\n".join([*lines, "", "looked for in: " + ", ".join(map(str, folders()))])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main() -> None:
+    """The program behind `inpaintlab weights`."""
+    import sys
+
+    if sys.argv[1:] != ["status"]:
+        print("usage: inpaintlab weights status\n\nWhich files of pretrained networks are here, and where they belong.")
+        sys.exit(0 if sys.argv[1:] in ([], ["--help"], ["-h"]) else 2)
+    print(status())
+
+
+if __name__ == "__main__":
+    main()
