@@ -42,8 +42,9 @@ lint: $(READY) ## check style, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY) ## measure the data pipeline against a plain one
+bench: $(READY) ## measure the data pipeline and LBAM against plain ones in the same run
 	$(BIN)/python benchmarks/data_pipeline.py
+	$(BIN)/python benchmarks/lbam_step.py
 
 lock: ## pin the newest versions of all dependencies (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade --output-file requirements.lock

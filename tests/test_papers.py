@@ -69,8 +69,8 @@ def batch() -> Batch:
     return Batch(torch.rand(2, 3, 16, 16), hole, ("a", "b"))
 
 
-def train(module: InpaintingModule, batches: int = 1) -> InpaintingModule:
-    loader = DataLoader([batch()] * batches, batch_size=None)  # type: ignore[arg-type]
+def train(module: InpaintingModule, batches: int = 1, data: Batch | None = None) -> InpaintingModule:
+    loader = DataLoader([data or batch()] * batches, batch_size=None)  # type: ignore[arg-type]
     trainer = pl.Trainer(
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, log_every_n_steps=1,

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from inpaintlab.batch import Batch, Output
 from inpaintlab.losses.feature import perceptual, style
-from inpaintlab.losses.reconstruction import NORMS, distance
+from inpaintlab.losses.reconstruction import distance
 from inpaintlab.papers.base import InpaintingModule
 
+NORMS = ("mse", "literal")  # readings of Eqs. 11 and 12
 L2_ON = ("raw", "composite")
 
 

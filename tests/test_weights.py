@@ -1,0 +1,105 @@
+"""Files of pretrained networks: found, checked, missing with instructions, never replaced silently."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from inpaintlab import config as configs
+from inpaintlab import train, weights
+from inpaintlab.errors import UserError
+from inpaintlab.networks.vgg import Vgg16, _convolutions, _untrained
+
+
+def write_vgg(path: Path) -> Path:
+    """A file in torchvision's layout."""
+    state = _untrained(_convolutions())
+    state["features.0.weight"] += 0.5
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(state | {"classifier.0.weight": torch.zeros(2, 2)}, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.FOLDER, str(tmp_path / "own"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+
+
+def test_missing_file_says_what_to_download_and_where_to_put_it(tmp_path: Path) -> None:
+    with pytest.raises(
+        FileNotFoundError, match=r"vgg16-397923af\.pth .*torchvision.*own or .*checkpoints, or say weights\.vgg16=FILE"
+    ):
+        weights.find("vgg16")
+    with pytest.raises(FileNotFoundError, match="weights.vgg16=/nowhere: there is no such file"):
+        weights.find("vgg16", "/nowhere")
+
+
+def test_a_local_path_always_works_and_its_weights_are_used(tmp_path: Path) -> None:
+    path = write_vgg(tmp_path / "mine.pth")
+    network = weights.vgg16(str(path), ["pool1"], normalise=False)
+    assert not network.untrained
+    random = weights.vgg16("random", ["pool1"], normalise=False)
+    assert random.untrained
+    torch.testing.assert_close(network.relu1_1_weight, random.relu1_1_weight + 0.5)
+    (tmp_path / "torn.pth").write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match="cannot be read as weights"):
+        weights.vgg16(str(tmp_path / "torn.pth"), ["pool1"], normalise=False)
+
+
+@pytest.mark.parametrize("place", ["own", "torch/hub/checkpoints"])
+def test_files_are_found_by_name_and_checked_by_hash(
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_vgg(tmp_path / place / "vgg16-397923af.pth")
+    with pytest.raises(UserError, match="is not the file that its name says"):
+        weights.find("vgg16")
+    begin = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    entry = weights.FILES["vgg16"]
+    monkeypatch.setitem(weights.FILES, "vgg16", weights.File(entry.name, begin, entry.what, entry.used_for))
+    assert weights.find("vgg16") == path
+    assert f"found: {path}" in weights.status()
+    assert isinstance(weights.vgg16(None, ["pool1"], normalise=True), Vgg16)
+
+
+def test_status_lists_every_file() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "inpaintlab.cli", "weights", "status"], capture_output=True, text=True
+    )
+    assert result.returncode == 0
+    for file in weights.FILES.values():
+        assert file.name in result.stdout
+    assert result.stdout.count("missing") == len(weights.FILES)
+
+
+def test_training_without_the_file_stops_before_any_batch(compose: Callable[..., configs.DictConfig]) -> None:
+    config = compose("data.geometry.size=128", "weights.vgg16=/nowhere.pth", experiment="pconv_places2")
+    config.model.vgg = {
+        "_target_": "inpaintlab.weights.vgg16", "source": "/nowhere.pth", "layers": ["pool1"], "normalise": True,
+    }  # fmt: skip
+    with pytest.raises(Exception, match="there is no such file") as caught:
+        train.run(config)
+    from inpaintlab.programs import explain
+
+    assert "weights.vgg16=/nowhere.pth" in str(explain(caught.value))
+    assert not (configs.run_folder(config) / "run.json").exists()
+
+
+def test_random_weights_are_recorded(compose: Callable[..., configs.DictConfig]) -> None:
+    import json
+
+    config = compose("data.geometry.size=128", "model.generator.width=0.125", "batches=1", experiment="pconv_places2")
+    config.model.vgg = {
+        "_target_": "inpaintlab.weights.vgg16", "source": "random", "layers": ["pool1"], "normalise": True,
+    }  # fmt: skip
+    config.model.loss_weights.style = 1.0
+    folder = train.run(config)
+    assert json.loads((folder / "run.json").read_text())["remarks"] == [
+        "trained with an untrained VGG-16 (random weights)"
+    ]
