@@ -82,6 +82,9 @@ def test_checkpoint_alone_is_enough_and_the_folder_is_complete(compose: Compose,
     before = (folder / "metrics.json").stat().st_mtime_ns
     assert evaluate.run(config)["folder"] == str(folder)
     assert (folder / "metrics.json").stat().st_mtime_ns == before  # read, not computed again
+    longer = train.run(compose("batches=2"))
+    (longer / "checkpoints" / "last.ckpt").replace(run / "checkpoints" / "last.ckpt")
+    assert evaluate.run(config)["batches"] == 2  # other weights in a file of the same name are evaluated anew
     other = configs.compose(
         [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}", "masks=center"], "evaluate"
     )

@@ -66,6 +66,6 @@ def test_a_given_checkpoint_fills_a_row_without_training(
     row = next(line for line in own.splitlines() if line.startswith("| MUM"))
     given = next(line for line in printed.splitlines() if line.startswith("| No-MUM"))
     assert row.split("|")[4] == given.split("|")[4]  # the same checkpoint measures the same PSNR
-    assert "No-MUM: evaluated from last.ckpt (SHA-256" in printed
+    assert "No-MUM: evaluated from last.ckpt (weights" in printed
     with pytest.raises(Exception, match="has no row 'full'; its rows are No-MUM, MUM"):
         program.reproduce("msanet.table3", "demo", overrides, given={"full": last})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import pickle
 import pkgutil
@@ -37,6 +38,14 @@ class Restored:
     config: dict[str, Any]
     batches: int
     path: Path
+
+    def digest(self) -> str:
+        """Sixteen characters that depend on every weight of the generator."""
+        content = hashlib.sha256()
+        for name, value in self.generator.state_dict().items():
+            content.update(name.encode())
+            content.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return content.hexdigest()[:16]
 
 
 def describe(config: Mapping[str, Any], conditions: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def evaluate_checkpoint(
     restored: Restored, test: dict[str, Any], folder: Path, *, split: str = "test", device: str = "cpu", label: str = ""
 ) -> dict[str, Any]:
-    """Evaluate and write the results folder; an evaluation that is there already is only read.
+    """Evaluate and write the results folder; one of the same weights that is there already is only read.
 
     Args:
         restored: the generator and its training config.
@@ -39,9 +39,18 @@ def evaluate_checkpoint(
     out = folder / f"evaluation-{configs.evaluation_key(test)}"
     if split != "test":
         out = out.with_name(f"{out.name}-{split}")
-    if not (out / "metrics.json").exists():
+    summary = read(out)
+    if summary is None or summary["weights"] != restored.digest():
         _evaluate(restored, test, out, split, device, label or f"evaluating {restored.system}")
-    return json.loads((out / "metrics.json").read_text()) | {"folder": str(out)}
+        summary = read(out)
+    assert summary is not None
+    return summary
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The content of a finished evaluation's `metrics.json`, with its folder under "folder"; None if there is none."""
+    path = folder / "metrics.json"
+    return json.loads(path.read_text()) | {"folder": str(folder)} if path.exists() else None
 
 
 def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, device: str, label: str) -> None:
@@ -72,6 +81,7 @@ def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, d
         "seed": training["seed"],
         "batches": restored.batches,
         "checkpoint": restored.path.name,
+        "weights": restored.digest(),
         "protocol": options["protocol"],
         "split": split,
         "size": data.geometry.size,

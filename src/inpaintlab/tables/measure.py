@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import importlib
 import json
 import sys
@@ -115,14 +114,14 @@ def measure(
 
 def _one(config: Any, part: str) -> dict[str, Any]:
     """Train and evaluate one run, as far as that is not done; the content of its `metrics.json`."""
-    from inpaintlab import train
+    from inpaintlab import evaluate, train
 
     folder = configs.run_folder(config)
     test = configs.plain(config)
-    results = folder / f"evaluation-{configs.evaluation_key(test)}"
-    if train.finished(folder) and (results / "metrics.json").exists():
-        return json.loads((results / "metrics.json").read_text()) | {"folder": str(results)}
-    from inpaintlab import checkpoint, evaluate, precision
+    known = evaluate.read(folder / f"evaluation-{configs.evaluation_key(test)}")
+    if train.finished(folder) and known:  # a finished run does not change: no need to open its checkpoint
+        return known
+    from inpaintlab import checkpoint, precision
 
     if not train.finished(folder):
         train.run(config, f"{part}, training")
@@ -139,8 +138,7 @@ def _evaluated(config: Any, path: Path, label: str) -> Measured:
     test = configs.plain(config)
     device = precision.device(test["trainer"]["accelerator"])
     restored = checkpoint.load(path, device=device)
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
-    folder = Path(test["output"]) / "checkpoints" / f"{path.stem}-{content[:8]}"
+    folder = Path(test["output"]) / "checkpoints" / f"{path.stem}-{restored.digest()}"
     summary = evaluate.evaluate_checkpoint(restored, test, folder, device=device, label=label)
     record = {
         "batches": restored.batches,
@@ -148,7 +146,7 @@ def _evaluated(config: Any, path: Path, label: str) -> Measured:
         "precision": {"precision": "as in the checkpoint"},
         "device": device,
         "conditions": summary["conditions"],
-        "remarks": [f"evaluated from {path.name} (SHA-256 {content[:16]}), not trained by this command"],
+        "remarks": [f"evaluated from {path.name} (weights {restored.digest()}), not trained by this command"],
     }
     return Measured({int(summary["seed"]): summary}, record=record)
 
