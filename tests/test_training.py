@@ -131,7 +131,7 @@ def test_bad_pictures_and_unwritable_output_stop_before_training(
     assert not (configs.run_folder(config) / "run.json").exists()
 
 
-def test_precision_probe_and_record(compose: Compose) -> None:
+def test_precision_probe_and_record(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from inpaintlab import precision
 
     plain, mixed = precision.probe("cpu")
@@ -141,6 +141,10 @@ def test_precision_probe_and_record(compose: Compose) -> None:
     assert chosen.precision == ("bf16-mixed" if plain / mixed >= precision.WORTH_IT else "32")
     assert chosen.channels_last == (chosen.precision == "bf16-mixed")
     assert precision.choose(32, "auto", "cpu") == precision.Precision("32", False, "as configured")
+    memory = tmp_path / "precision.json"
+    for faster, expected in ((0.5, "32"), (9.0, "32")):  # the first answer stays
+        monkeypatch.setattr(precision, "probe", lambda device, faster=faster: (faster, 1.0))
+        assert precision.choose("auto", "auto", "cpu", memory).precision == expected
     with pytest.raises(UserError, match="known are 32, bf16-mixed, auto"):
         precision.choose("16", "auto", "cpu")
     folder = train.run(compose("trainer.precision=bf16-mixed", "batches=2"))
@@ -162,13 +166,14 @@ def test_wandb_logs_offline_into_the_run_folder_only(tiny: list[str], tmp_path: 
     home = tmp_path / "home"
     home.mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")} | {"HOME": str(home)}
-    overrides = ["experiment=msanet_places2_mum", *tiny, "logger=wandb", "trainer.sample_every=4"]
-    command = [sys.executable, "-m", "inpaintlab.train", *overrides]
+    overrides = [*(o for o in tiny if not o.startswith("scale=")), "logger=wandb", "trainer.sample_every=4"]
+    command = [sys.executable, "-m", "inpaintlab.cli", "table", "msanet.table3", *overrides]
     subprocess.run(command, check=True, env=environment, cwd=tmp_path, timeout=300)
-    (run,) = (tmp_path / "runs").glob("msanet_places2_mum/*/seed0")
-    (log,) = run.glob("wandb/**/run-*.wandb")
-    assert b"train/style" in log.read_bytes()
-    assert list(run.glob("wandb/**/media/images/*.png"))
+    for row in ("msag", "mum"):  # two trainings of one process are two runs, each in its own folder
+        (run,) = (tmp_path / "runs").glob(f"msanet_places2_{row}/*/seed0")
+        (log,) = run.glob("wandb/**/run-*.wandb")
+        assert b"train/style" in log.read_bytes()
+        assert list(run.glob("wandb/**/media/images/*.png"))
     assert not [path for path in home.rglob("*") if "wandb" in str(path) and path.is_file()]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,17 @@ def make(config: dict[str, Any], folder: Path, name: str, run_config: dict[str, 
     return loggers
 
 
+def close(loggers: Iterable[Logger]) -> None:
+    """End the W&B run, so that the next training of this process gets one of its own."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
+
+
 def _wandb(config: dict[str, Any], folder: Path, name: str, run_config: dict[str, Any]) -> Logger:
     folder = folder.absolute()
     for variable in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_ARTIFACT_DIR"):
-        os.environ.setdefault(variable, str(folder / "wandb"))
+        os.environ[variable] = str(folder / "wandb")  # of this run, also if the process has trained another before
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     (folder / "wandb").mkdir(parents=True, exist_ok=True)
     try:

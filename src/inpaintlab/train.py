@@ -66,7 +66,7 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         torch.set_num_threads(how["threads"])
     earlier = checkpoint.newest(folder / "checkpoints")
     device = precision.device(how["accelerator"])
-    chosen = precision.choose(how["precision"], how["channels_last"], device)
+    chosen = precision.choose(how["precision"], how["channels_last"], device, Path(plain["output"]) / "precision.json")
     before = json.loads((folder / "run.json").read_text()) if (folder / "run.json").exists() else None
     if before and how["precision"] == "auto":  # as it was begun, by an earlier process or by the first of a DDP run
         chosen = precision.Precision(**before["precision"])
@@ -122,7 +122,10 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         callbacks=hooks,
         logger=loggers.make(plain["logger"], folder, f"{plain['name']}/seed{plain['seed']}", plain),
     )
-    trainer.fit(module, data, ckpt_path=earlier, weights_only=True)
+    try:
+        trainer.fit(module, data, ckpt_path=earlier, weights_only=True)
+    finally:
+        loggers.close(trainer.loggers)
     if module.batches_done < total:
         raise RuntimeError(f"stopped after {module.batches_done} of {total} batches")
     if trainer.is_global_zero:
