@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from reference.recorded import LAYER, case
 from skimage import data as photographs
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from inpaintlab.metrics import image_metrics, protocols
+from inpaintlab.image import composite
+from inpaintlab.metrics import image_metrics, protocols, released
 from inpaintlab.metrics.per_picture import PerPicture
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -94,3 +96,16 @@ def _gather(rank: int, where: str) -> None:
 @pytest.mark.slow
 def test_two_processes_gather_every_picture_once(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(_gather, (str(tmp_path / "meeting"),), nprocs=2)
+
+
+def test_lbam_metrics_equal_the_released_script() -> None:
+    recorded = case("lbam/metrics_released")
+    truth, noise, hole = (recorded.inputs[name] for name in ("gt", "noise", "hole"))
+    result = composite(truth, (truth + recorded.settings["noise_std"] * noise).clamp(0, 1), hole)
+    recorded.check("psnr", released.lbam_psnr(result, truth), LAYER)
+    recorded.check(
+        "psnr_per_image", torch.stack([released.lbam_psnr(r, t) for r, t in zip(result, truth, strict=True)]), LAYER
+    )
+    recorded.check("ssim", released.lbam_ssim(result, truth), LAYER)
+    recorded.check("ssim_unit", released.lbam_ssim(result, truth, scale=1.0), LAYER)
+    recorded.check("l1", released.lbam_l1(result, truth), LAYER)
