@@ -109,7 +109,7 @@ class PowerUpdate(nn.Module):
         for piece, result in _pieces(x, y):
             # A quarter of the power's time; not from 0 itself, where the logarithm is slow.
             torch.clamp(piece, min=SMALL, out=result).log_().mul_(self.alpha).exp_()
-            F.threshold_(result, (2 * SMALL) ** self.alpha, 0.0)
+            F.threshold(result, (2 * SMALL) ** self.alpha, 0.0, inplace=True)
         return y
 
     def extra_repr(self) -> str:
