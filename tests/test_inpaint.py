@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from inpaintlab import checkpoint as checkpoints
 from inpaintlab import config as configs
 from inpaintlab import inpaint, train
+from inpaintlab.networks import lbam
 
 Compose = Callable[..., configs.DictConfig]
 
@@ -143,5 +146,66 @@ def test_wrong_input_is_one_sentence_and_writes_nothing(
         image = tmp_path / "nowhere"
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     assert call(checkpoint, image, mask, out) == 1
+    assert message in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+# ---------------------------------------------------------------------- attention maps
+@pytest.fixture
+def lbam_checkpoint(tmp_path: Path) -> Path:
+    """A tiny untrained LBAM."""
+    torch.manual_seed(0)
+    weights = {f"generator.{name}": value for name, value in lbam.Generator(width=0.125).state_dict().items()}
+    generator = {"_target_": "inpaintlab.networks.lbam.Generator", "width": 0.125}
+    config = {"name": "tiny LBAM", "system": "lbam", "model": {"generator": generator}}
+    path = tmp_path / "lbam.ckpt"
+    torch.save({checkpoints.KEY: checkpoints.describe(config, {}), "state_dict": weights, "batches_done": 0}, path)
+    return path
+
+
+def test_attention_is_shown_beside_a_result_that_stays_the_same(lbam_checkpoint: Path, tmp_path: Path) -> None:
+    image, mask = write(tmp_path / "a.png", 150, 100), write_mask(tmp_path / "m.png", 150, 100, (30, 100, 20, 70))
+    assert call(lbam_checkpoint, image, mask, tmp_path / "plain.png") == 0
+    assert not (tmp_path / "plain-attention.png").exists()
+    assert call(lbam_checkpoint, image, mask, tmp_path / "out.png", "--show", "attention") == 0
+    assert (tmp_path / "out.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+    sheet = Image.open(tmp_path / "out-attention.png")
+    assert sheet.width > 7 * 96
+    assert len(np.unique(np.asarray(sheet))) > 50
+    assert not list(tmp_path.glob("*.tmp*"))
+
+
+def test_attention_of_folders_is_completed_and_replaced_only_when_asked(lbam_checkpoint: Path, tmp_path: Path) -> None:
+    for name in ("one.png", "sub/two.png"):
+        write(tmp_path / "photos" / name, 128, 128)
+        write_mask(tmp_path / "masks" / name, 128, 128)
+    arguments = (lbam_checkpoint, tmp_path / "photos", tmp_path / "masks", tmp_path / "out")
+    assert call(*arguments) == 0
+    assert call(*arguments, "--show", "attention") == 0  # the sheets were missing
+    sheets = [tmp_path / "out" / "one-attention.png", tmp_path / "out" / "sub" / "two-attention.png"]
+    stamps = [path.stat().st_mtime_ns for path in sheets]
+    assert call(*arguments, "--show", "attention") == 0
+    assert [path.stat().st_mtime_ns for path in sheets] == stamps
+    assert call(*arguments, "--show", "attention", "--overwrite") == 0
+    assert all(path.stat().st_mtime_ns > stamp for path, stamp in zip(sheets, stamps, strict=True))
+
+
+@pytest.mark.parametrize("change", ["no maps", "exists", "same name"])
+def test_attention_is_refused_before_any_work(
+    checkpoint: Path, lbam_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    image, mask, out = write(tmp_path / "a.png", 128, 128), write_mask(tmp_path / "m.png", 128, 128), tmp_path / "o.png"
+    message = "has no attention maps to show"
+    if change == "exists":
+        (tmp_path / "o-attention.png").write_bytes(b"mine")
+        checkpoint, message = lbam_checkpoint, "o-attention.png exists; choose another --out or add --overwrite"
+    elif change == "same name":
+        image, mask = image.parent / "p", mask.parent / "q"
+        for name in ("x.png", "x-attention.png"):
+            write(image / name, 128, 128)
+            write_mask(mask / name, 128, 128)
+        checkpoint, out, message = lbam_checkpoint, tmp_path / "o", "would be written over another picture"
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert call(checkpoint, image, mask, out, "--show", "attention") == 1
     assert message in capsys.readouterr().err
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before

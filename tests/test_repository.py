@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "inpaintlab"
 LEVELS = {
     "errors": 0, "atomic": 0, "batch": 0, "image": 0, "paths": 0, "progress": 0, "silence": 0, "programs": 0,
-    "grids": 0,
+    "grids": 0, "attention_grids": 0,
     "layers": 1, "networks": 2, "losses": 3, "papers": 4, "data": 4, "metrics": 4,
     "precision": 5, "record": 5, "checkpoint": 5, "evaluation": 5, "callbacks": 5, "loggers": 5, "config": 5,
     "weights": 5,

@@ -22,6 +22,7 @@ def parser() -> ArgumentParser:
     p.add_argument("--threshold", default=0.5, type=float, help="grey levels of at least this share are white")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument("--overwrite", action="store_true", help="replace pictures that are there already")
+    p.add_argument("--show", choices=("attention",), help="also write the network's maps, as NAME-attention.png")
     return p
 
 
@@ -43,6 +44,8 @@ def pairs(arguments: Namespace) -> list[tuple[Path, Path, Path]]:
             raise UserError(f"--out {out} must end in .png: other formats would change the known pixels")
         if out.exists() and not arguments.overwrite:
             raise UserError(f"{out} exists; choose another --out or add --overwrite")
+        if arguments.show and shown_at(out).exists() and not arguments.overwrite:
+            raise UserError(f"{shown_at(out)} exists; choose another --out or add --overwrite")
         return [(image, mask, out)]
     if out.is_file():
         raise UserError(f"--image is a folder, so --out must be one too, and {out} is a file")
@@ -57,30 +60,55 @@ def pairs(arguments: Namespace) -> list[tuple[Path, Path, Path]]:
     clash = [str(source) for source, _, target in jobs if target.resolve() == source.resolve()]
     if clash:
         raise UserError(f"the output would replace the pictures themselves, {clash[0]} for one; choose another --out")
+    if arguments.show:
+        taken = {target.resolve() for job in jobs for target in (job[0], job[2])}
+        double = [str(target) for _, _, target in jobs if shown_at(target).resolve() in taken]
+        if double:
+            raise UserError(f"the maps of {double[0]} would be written over another picture; rename it")
     return jobs
+
+
+def shown_at(out: Path) -> Path:
+    """Where the maps behind a result are written."""
+    return out.with_name(f"{out.stem}-attention.png")
 
 
 def run(arguments: Namespace) -> int:
     """Fill all pictures; one that fails is named and the others go on. Returns the number of failures."""
     jobs = pairs(arguments)
-    todo = [job for job in jobs if arguments.overwrite or not job[2].exists()]
+
+    def written(out: Path) -> bool:
+        return out.exists() and (not arguments.show or shown_at(out).exists())
+
+    todo = [job for job in jobs if arguments.overwrite or not written(job[2])]
     if len(todo) < len(jobs):
         print(f"{len(jobs) - len(todo)} of {len(jobs)} results are there already and stay (--overwrite replaces them)")
     if not todo:
         return 0
 
-    from inpaintlab import checkpoint, precision
+    from inpaintlab import attention_grids, checkpoint, precision
     from inpaintlab.atomic import require_writable
     from inpaintlab.progress import Bar
 
     require_writable(arguments.out if arguments.image.is_dir() else todo[0][2].parent)
     device = precision.device(arguments.device)
     restored = checkpoint.load(arguments.checkpoint, device=device)
+    if arguments.show:
+        attention_grids.require(restored.generator, restored.config["name"])
     failures = []
     with Bar(f"inpainting with {restored.config['name']}", len(todo), quiet=len(todo) == 1) as bar:
         for done, (image, mask, out) in enumerate(todo, 1):
             try:
-                fill_file(restored.generator, image, mask, out, arguments.polarity, arguments.threshold, device)
+                fill_file(
+                    restored.generator,
+                    image,
+                    mask,
+                    out,
+                    arguments.polarity,
+                    arguments.threshold,
+                    device,
+                    arguments.show,
+                )
             except Exception as error:
                 sentence = explain(error)
                 if sentence is None:
@@ -94,9 +122,18 @@ def run(arguments: Namespace) -> int:
 
 
 def fill_file(
-    generator: object, image: Path, mask: Path, out: Path, polarity: str, threshold: float, device: str
+    generator: object,
+    image: Path,
+    mask: Path,
+    out: Path,
+    polarity: str,
+    threshold: float,
+    device: str,
+    show: str | None = None,
 ) -> None:
     """Fill one picture and write it as PNG; known pixels, and an alpha channel, stay bit for bit.
+
+    With `show` the sheet of attention maps is written first, so a result that is there has its sheet.
 
     Raises:
         UserError: if the files do not decode, differ in size, or the mask marks nothing.
@@ -105,6 +142,7 @@ def fill_file(
     import torch
     from PIL import Image
 
+    from inpaintlab import attention_grids
     from inpaintlab.atomic import replacing
     from inpaintlab.data.files import read_alpha, read_picture
     from inpaintlab.data.mask_folder import read_hole
@@ -119,7 +157,15 @@ def fill_file(
         raise UserError(f"the mask {mask} marks every pixel as missing; with --polarity {other} it would mark none")
     tensor = from_uint8(torch.from_numpy(picture.transpose(2, 0, 1).copy()))[None].to(device)
     missing = torch.from_numpy(hole)[None, None].float().to(device)
-    filled = inpaint(generator, tensor, missing, getattr(generator, "multiple", 1))  # type: ignore[arg-type]
+    multiple = getattr(generator, "multiple", 1)
+    if show:
+        filled, sheet = attention_grids.draw_attention(
+            generator, lambda call: inpaint(call, tensor, missing, multiple), (hole.shape[0], hole.shape[1])
+        )
+        with replacing(shown_at(out)) as temporary:
+            sheet.save(temporary)
+    else:
+        filled = inpaint(generator, tensor, missing, multiple)  # type: ignore[arg-type]
     result = to_uint8(filled)[0].permute(1, 2, 0).cpu().numpy()
     result = np.where(hole[..., None] > 0, result, picture)
     alpha = read_alpha(image)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from inpaintlab.layers import strided
+
 
 @dataclass(frozen=True)
 class Maps:
@@ -41,7 +43,7 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, norm: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
+        self.conv = strided.Conv(inputs, outputs)
         self.norm = nn.BatchNorm2d(outputs) if norm else nn.Identity()
         self.act = nn.LeakyReLU(0.2)
 
@@ -55,9 +57,9 @@ class DecoderBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, skip: int, *, norm: bool) -> None:
         super().__init__()
-        self.conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
+        self.conv = strided.ConvTranspose(inputs, outputs)
         self.norm = nn.BatchNorm2d(skip + outputs) if norm else nn.Identity()
-        self.act = nn.LeakyReLU(0.2)
+        self.act = nn.LeakyReLU(0.2, inplace=True)  # on the concatenation, or what batch norm made of it
 
     def forward(self, x: Tensor, skip: Tensor, gate: Tensor | None) -> Tensor:
         x = self.conv(x)

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inpaintlab.layers import strided
+
 
 class MaxPoolMaskUpdate(nn.Module):
     """A position is valid as soon as its window holds one valid pixel (MSA-Net, section 3.2; Uhrig et al. 2017).
@@ -121,5 +123,10 @@ class LearnableMaskUpdate(nn.Module):
         with torch.autocast(valid.device.type, enabled=False):
             if valid.shape[1] == 1:  # equal channels: their filters add up, and each still gets its own gradient
                 weight = weight.sum(1, keepdim=True)
-            response = F.conv2d(valid.to(weight.dtype), weight, None, self.conv.stride, self.conv.padding)
+            response = self.convolve(valid.to(weight.dtype), weight)
             return self.attention(response), self.update(response)
+
+    def convolve(self, valid: Tensor, weight: Tensor) -> Tensor:
+        if self.conv.stride == (2, 2):
+            return strided.conv2d(valid, weight, padding=int(self.conv.padding[0]))
+        return F.conv2d(valid, weight, None, self.conv.stride, self.conv.padding)

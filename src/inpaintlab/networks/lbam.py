@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from inpaintlab.batch import Output
 from inpaintlab.image import empty_hole
-from inpaintlab.layers import mask_activation
+from inpaintlab.layers import mask_activation, strided
 from inpaintlab.layers.bidirectional import DecoderBlock, EncoderBlock, Maps, follow
 from inpaintlab.layers.mask_update import LearnableMaskUpdate, PartialMaskUpdate
 
@@ -110,7 +110,7 @@ class Generator(nn.Module):
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.normal_(module.weight, std=0.02)
         # As released, the last convolution keeps the framework's initialisation.
-        self.output = nn.ConvTranspose2d(inputs, 3, 4, stride=2, padding=1, bias=False)
+        self.output = strided.ConvTranspose(inputs, 3)
 
     def forward(self, image: Tensor, hole: Tensor) -> Output:
         """Predict the whole picture.
