@@ -101,5 +101,6 @@ def test_random_weights_are_recorded(compose: Callable[..., configs.DictConfig])
     config.model.loss_weights.style = 1.0
     folder = train.run(config)
     assert json.loads((folder / "run.json").read_text())["remarks"] == [
-        "trained with an untrained VGG-16 (random weights)"
+        "trained with an untrained VGG-16 (random weights)",
+        "networks 0.125 times as wide as the paper's",
     ]

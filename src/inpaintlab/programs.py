@@ -35,6 +35,8 @@ def run_program(program: Callable[[], object], *first: Callable[[], object]) -> 
         for step in first:
             step()
         program()
+    except BrokenPipeError:  # the reader of the output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         sentence = explain(error)
         if sentence is None or os.environ.get("INPAINTLAB_TRACEBACK"):

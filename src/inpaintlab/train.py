@@ -88,7 +88,7 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         "scale": plain["scale"]["name"],
         "seed": plain["seed"],
         "batches": total,
-        "remarks": module.remarks(),
+        "remarks": [*module.remarks(), *_width(plain["model"]["generator"])],
         "parameters": sum(p.numel() for p in module.generator.parameters()),
         "precision": asdict(chosen),
         "device": device,
@@ -130,6 +130,11 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         raise RuntimeError(f"stopped after {module.batches_done} of {total} batches")
     if trainer.is_global_zero:
         write_text(folder / "run.json", json.dumps(entry | {"state": "finished"}, indent=1) + "\n")
+
+
+def _width(generator: dict[str, Any]) -> list[str]:
+    width = generator.get("width", 1.0)
+    return [] if width == 1 else [f"networks {width:g} times as wide as the paper's"]
 
 
 @hydra.main(config_path=str(paths.conf()), config_name="train", version_base="1.3")

@@ -37,7 +37,7 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
             "the bins."
         )
         lines.append(f"Protocol `{table.protocol}`: {protocols.find(table.protocol).description}.")
-        lines += [f"{row}: {remark}" for row, result in results.items() for remark in result.record.get("remarks", ())]
+        lines += _remarks(results)
         commits = _all(what["conditions"]["commit"] for what in (*runs, *tests))
         lines.append(f"Commit {commits}, {_dates(tests)}.")
     if table.reference and measured:
@@ -52,6 +52,16 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
     if quoted:
         lines.append(f"Quoted only, not measured here: {', '.join(quoted)}.")
     return [*lines, *table.notes, *(f"{row.label}: {row.note}" for row in table.rows if row.note)]
+
+
+def _remarks(results: dict[str, Measured]) -> list[str]:
+    """Each remark once, with the rows that it holds for."""
+    rows: dict[str, list[str]] = {}
+    for label, result in results.items():
+        for remark in result.record.get("remarks", ()):
+            rows.setdefault(remark, []).append(label)
+    measured = [label for label, result in results.items() if result.summaries]
+    return [f"{'All measured rows' if of == measured else ', '.join(of)}: {remark}." for remark, of in rows.items()]
 
 
 def _all(values: Iterable[Any]) -> str:
