@@ -177,6 +177,35 @@ def test_wandb_logs_offline_into_the_run_folder_only(tiny: list[str], tmp_path: 
     assert not [path for path in home.rglob("*") if "wandb" in str(path) and path.is_file()]
 
 
+def test_a_run_begins_with_the_generator_of_init_from(compose: Compose, tmp_path: Path) -> None:
+    small = ["data.geometry.size=128", "batches=1"]
+    first = train.run(compose(*small, experiment="pconv_places2"))
+    start = f"init_from={first}/checkpoints/last.ckpt"
+    second = compose(*small, start, "model.optimizer_g.lr=0", experiment="pconv_places2_finetune")
+    before, after = weights(first), weights(train.run(second))
+    for name in before:
+        if "running" not in name and "num_batches" not in name:
+            assert torch.equal(before[name], after[name]), name
+    encoder = [name for name in before if ".encoder." in name and "running" in name]
+    assert encoder
+    assert all(torch.equal(before[name], after[name]) for name in encoder)  # frozen in the second phase
+    with pytest.raises(UserError, match="is a checkpoint of pconv, not of msanet"):
+        train.run(compose(start))
+    with pytest.raises(UserError, match="begins with a trained generator: give it as init_from=CHECKPOINT"):
+        train.run(compose(*small, experiment="pconv_places2_finetune"))
+
+
+@pytest.mark.slow
+def test_a_gan_trains_in_two_processes(tiny: list[str], tmp_path: Path) -> None:
+    extra = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.log_every=1", "batches=2"]
+    overrides = ["experiment=lbam_paris", *tiny, *extra, "data.geometry.size=128", "data.batch_size=4"]
+    command = [sys.executable, "-m", "inpaintlab.train", *overrides, "model.discriminator.width=0.25"]
+    subprocess.run(command, check=True, cwd=tmp_path, timeout=300)
+    (folder,) = (tmp_path / "runs").glob("lbam_paris/*/seed0")
+    assert json.loads((folder / "run.json").read_text())["state"] == "finished"
+    assert "train/gradient_penalty" in (folder / "csv" / "version_0" / "metrics.csv").read_text()
+
+
 @pytest.mark.slow
 def test_two_processes_train_the_same_weights_as_one(tiny: list[str], tmp_path: Path) -> None:
     """DDP over gloo: same batches, same loss averages, hence the same weights up to rounding."""

@@ -13,6 +13,7 @@ def lightning() -> None:
     for message in (
         ".*does not have many workers.*",  # the embedded photographs need none
         ".*logging interval.*",
+        ".*in eval mode at the start of training.*",  # batch norm that is frozen on purpose
         ".*isinstance.*LeafSpec.*",
         ".*Checkpoint directory.*exists and is not empty.*",
     ):

@@ -16,6 +16,7 @@ import hydra
 from inpaintlab import config as configs
 from inpaintlab import paths
 from inpaintlab.atomic import require_writable, write_text
+from inpaintlab.errors import UserError
 from inpaintlab.programs import run_program
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
 
     silence.lightning()
     plain = configs.plain(config)
+    if plain["init_from"] == "":
+        raise UserError(f"{plain['name']} begins with a trained generator: give it as init_from=CHECKPOINT")
     how = plain["trainer"]
     if how["threads"]:
         torch.set_num_threads(how["threads"])
@@ -107,7 +110,7 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         accelerator=how["accelerator"],
         devices=how["devices"],
         num_nodes=how["num_nodes"],
-        strategy=how["strategy"],
+        strategy=how["strategy"] if isinstance(how["strategy"], str) else instantiate(how["strategy"]),
         precision=chosen.precision,  # type: ignore[arg-type]
         deterministic=how["deterministic"],
         log_every_n_steps=how["log_every"],
