@@ -47,7 +47,7 @@ bench: $(READY) ## measure the data pipeline and LBAM against plain ones in the 
 	$(BIN)/python benchmarks/lbam_step.py
 
 lock: ## pin the newest versions of all dependencies (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade --output-file requirements.lock
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-header --no-annotate --upgrade --output-file requirements.lock
 
 clean: ## remove the environment and caches; results in runs/ stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist

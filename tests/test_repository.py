@@ -82,7 +82,7 @@ def tracked() -> list[Path]:
 def test_no_machine_path_or_package_address_is_committed() -> None:
     home = str(Path.home()) + "/"
     pattern = re.compile(
-        r"https?://[^\s\"')]*(pypi|pythonhosted|simple/)|--index-url|/root/|"
+        r"https?://[^\s\"')]*(pypi|pythonhosted|simple/)|--(extra-)?index.url|"
         + re.escape(home)
         + "|"
         + re.escape(f"{ROOT}/")
