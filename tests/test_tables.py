@@ -204,6 +204,21 @@ def test_rows_on_different_pairs_are_refused(overrides: list[str], folder: Path)
         program.reproduce("msanet.table3", "demo", overrides)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["msanet.table3", "--scale", "demo", "seed=0,1,2", "batches=3"],
+        ["--scale", "demo", "msanet.table3", "seed=0,1,2", "batches=3"],
+        ["msanet.table3", "seed=0,1,2", "--scale", "demo", "batches=3", "--publish"],
+    ],
+)
+def test_overrides_may_stand_anywhere(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[object, ...]] = []
+    monkeypatch.setattr(program, "reproduce", lambda id, scale, overrides, **_: seen.append((id, scale, overrides)))
+    program.main(arguments)
+    assert seen == [("msanet.table3", "demo", ["seed=0,1,2", "batches=3"])]
+
+
 def test_wrong_overrides_stop_before_any_training(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "run", lambda *_: pytest.fail("trained"))
     for bad, message in (("batchs=3", "did you mean batches"), ("seed=0;1", "whole numbers separated by commas")):

@@ -153,7 +153,8 @@ def _list() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The program behind `inpaintlab table`."""
-    parsed = parser().parse_args(arguments)
+    # Intermixed: overrides may stand before, between and behind the options, as `make` puts them.
+    parsed = parser().parse_intermixed_args(arguments)
 
     def program() -> None:
         if parsed.list or not parsed.table:
