@@ -200,6 +200,7 @@ def test_a_gan_trains_in_two_processes(tiny: list[str], tmp_path: Path) -> None:
     extra = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.log_every=1", "batches=2"]
     overrides = ["experiment=lbam_paris", *tiny, *extra, "data.geometry.size=128", "data.batch_size=4"]
     command = [sys.executable, "-m", "inpaintlab.train", *overrides, "model.discriminator.width=0.25"]
+    command.append("trainer.sample_every=1")  # by the first process alone
     subprocess.run(command, check=True, cwd=tmp_path, timeout=300)
     (folder,) = (tmp_path / "runs").glob("lbam_paris/*/seed0")
     assert json.loads((folder / "run.json").read_text())["state"] == "finished"

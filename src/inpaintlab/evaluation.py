@@ -79,7 +79,8 @@ def evaluate(
     measure = protocols.find(protocol)
     mine = range(rank, len(pairs), world)
     shown = set(pairs.spread(keep))
-    table = PerPicture(tuple(measure.columns)).to(device)
+    # A process that evaluates alone, for sample pictures say, must not wait for the others to gather with it.
+    table = PerPicture(tuple(measure.columns), sync_on_compute=world > 1).to(device)
     kept, done = {}, 0
     for raw in loader(pairs.chosen(mine), workers, batch_size=batch_size):
         truths, holes = _arrays(raw["image"]), raw["hole"][:, 0].numpy()
