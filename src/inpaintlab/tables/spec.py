@@ -80,7 +80,7 @@ class Table:
 
 def known() -> dict[str, Path]:
     """All specs by table id."""
-    files = sorted(paths.experiments().glob("*/table*.yaml"))
+    files = sorted(paths.experiments().glob("*/*.yaml"))
     return {f"{path.parent.name}.{path.stem}": path for path in files}
 
 
