@@ -67,14 +67,14 @@ def collecting(
             maps[name] = value[..., : keep[0], : keep[1]]
         return output
 
-    before = generator.keep_attention
+    before, points = generator.keep_attention, getattr(generator, "points", None)
     generator.keep_attention = True
     try:
         yield call, maps
     finally:
         generator.keep_attention = before
         if hasattr(generator, "points"):
-            generator.points = ()
+            generator.points = points
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,9 @@ def sheet(
 
 def _legend(maps: Mapping[str, Tensor]) -> str:
     if "flow" in maps:
-        return "flow: hue = direction, white = itself, strong = far; heat: black = none, yellow = most, cross = the pixel"
+        return (
+            "flow: hue = direction, white = itself, strong = far; heat: black = none, yellow = most, cross = the pixel"
+        )
     return "mean over the channels of each map; black = min, white = max of [min, max]"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inpaintlab.layers import contextual
+from inpaintlab.layers.contextual import flow
 
 Picture = NDArray[np.uint8]
 Pixel = tuple[int, int]  # row, column
@@ -17,7 +17,7 @@ Pixel = tuple[int, int]  # row, column
 
 def flow_picture(offsets: NDArray[np.float32]) -> Picture:
     """Offsets (2, h, w), rows and columns, as the colour wheel of the papers (h, w, 3); white looks at itself."""
-    drawn = contextual.flow_picture(torch.from_numpy(offsets)[None])[0]
+    drawn = flow.flow_picture(torch.from_numpy(offsets)[None])[0]
     return np.asarray((drawn * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
 
 

@@ -180,14 +180,18 @@ def fill_file(
         raise UserError(f"the mask {mask} marks every pixel as missing; with --polarity {other} it would mark none")
     outside = [p for p in pixels if p[0] >= hole.shape[0] or p[1] >= hole.shape[1]]
     if outside:
-        raise UserError(f"--at {outside[0][0]},{outside[0][1]} lies outside {image}: {hole.shape[0]} rows, "
-                        f"{hole.shape[1]} columns, counted from 0")
+        raise UserError(
+            f"--at {outside[0][0]},{outside[0][1]} lies outside {image}: {hole.shape[0]} rows, "
+            f"{hole.shape[1]} columns, counted from 0"
+        )
     tensor = from_uint8(torch.from_numpy(picture.transpose(2, 0, 1).copy()))[None].to(device)
     missing = torch.from_numpy(hole)[None, None].float().to(device)
     multiple = getattr(generator, "multiple", 1)
     if show:
         filled, sheet = attention_grids.draw_attention(
-            generator, lambda call: inpaint(call, tensor, missing, multiple), (hole.shape[0], hole.shape[1]),
+            generator,
+            lambda call: inpaint(call, tensor, missing, multiple),
+            (hole.shape[0], hole.shape[1]),
             pixels or choose_pixels(hole),
         )
         with replacing(shown_at(out)) as temporary:
