@@ -92,13 +92,13 @@ def test_sizes_and_parameters() -> None:
     assert (parameters(critics.local), parameters(critics.whole)) == (4_339_329, 2_733_441)
     assert parameters(Critics(rules="port").local) == 2_684_289
     assert parameters(Discriminator()) == 5_946_816
-    assert len(Discriminator(rules="mmagic", width=0.25)(torch.rand(2, 3, 64, 64), torch.rand(2, 1, 64, 64))[0]) == 64
+    assert len(Discriminator(variant="mmagic", width=0.25)(torch.rand(2, 3, 64, 64), torch.rand(2, 1, 64, 64))[0]) == 64
     assert port_name("local.convs.3.bias") == "localD.dis_conv_module.conv4.conv.bias"
     assert port_name("whole.linear.weight") == "globalD.linear.weight"
     for build, options, message in (
         (Critics, {"rules": "mmagic"}, "known are tf, port"),
         (Critics, {"size": 64}, "local_size=128 must be 1 to 64"),
-        (Discriminator, {"rules": "port"}, "known are tf, mmagic"),
+        (Discriminator, {"variant": "port"}, "known are tf, mmagic"),
     ):
         with pytest.raises(ValueError, match=message):
             build(**options)

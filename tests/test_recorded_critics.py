@@ -74,9 +74,9 @@ def test_discount() -> None:
 
 
 # ---------------------------------------------------------------------- SN-PatchGAN
-def discriminator(rules: str, names: Mapping[str, str], c: Case) -> sn_patch.Discriminator:
+def discriminator(variant: str, names: Mapping[str, str], c: Case) -> sn_patch.Discriminator:
     """With the weights of a case, whose entries of a layer are called as in `names`; vectors not named are random."""
-    network = sn_patch.Discriminator(rules=rules)
+    network = sn_patch.Discriminator(variant=variant)
     state = network.state_dict()
     for layer in range(6):
         for ours, theirs in names.items():

@@ -83,6 +83,7 @@ class Wasserstein:
         return torch.stack(sides).sum()
 
 
+@in_float32
 def gradient_penalty(
     judge: Callable[[Tensor], Scores],
     real: Tensor,
@@ -104,8 +105,8 @@ def gradient_penalty(
     """
     if alpha is None:
         alpha = torch.rand(len(real), device=real.device)
-    with torch.autocast(real.device.type, enabled=False), torch.enable_grad():
-        real, fake, alpha = real.detach().float(), fake.detach().float(), alpha.float().view(-1, 1, 1, 1)
+    with torch.enable_grad():
+        real, fake, alpha = real.detach(), fake.detach(), alpha.view(-1, 1, 1, 1)
         mixed = (alpha * real + (1 - alpha) * fake).requires_grad_()
         scores = torch.cat([s.flatten() for s in judge(mixed)]).sum()
         (slope,) = torch.autograd.grad(scores, mixed, create_graph=True)

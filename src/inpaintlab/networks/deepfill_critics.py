@@ -80,9 +80,13 @@ class Critics(nn.Module):
         return [self.local(local), self.whole(whole)]
 
     def views(self, image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """What the local and the global critic see, in [-1, 1]."""
+        """What the local and the global critic see of pictures in [0, 1]: the range is [-1, 1]."""
         whole = 2 * image - 1
-        return crop(whole, *local_box(hole, self.local_size), self.local_size), whole
+        return self.square(whole, hole), whole
+
+    def square(self, picture: Tensor, hole: Tensor) -> Tensor:
+        """The square around the hole, cut from (N, C, size, size)."""
+        return crop(picture, *local_box(hole, self.local_size), self.local_size)
 
 
 def port_name(name: str) -> str:

@@ -23,20 +23,20 @@ class Discriminator(nn.Module):
     """Judges pictures together with their holes (5,946,816 parameters).
 
     Args:
-        rules: "tf" or "mmagic".
+        variant: "tf" or "mmagic".
         width: factor on all numbers of maps, for small trials.
     """
 
-    def __init__(self, *, rules: str = "tf", width: float = 1.0) -> None:
+    def __init__(self, *, variant: str = "tf", width: float = 1.0) -> None:
         super().__init__()
-        if rules not in PADDING:
-            raise ValueError(f"rules={rules!r} is unknown; known are {', '.join(PADDING)}")
+        if variant not in PADDING:
+            raise ValueError(f"variant={variant!r} is unknown; known are {', '.join(PADDING)}")
         maps = [max(4, round(n * width / 4) * 4) for n in MAPS]
         self.convs = nn.ModuleList(
-            SpectralConv(inputs, outputs, 5, stride=2, rule=PADDING[rules])
+            SpectralConv(inputs, outputs, 5, stride=2, rule=PADDING[variant])
             for inputs, outputs in zip([4, *maps[:-1]], maps, strict=True)
         )
-        if rules == "tf":
+        if variant == "tf":
             glorot(self)
 
     def forward(self, image: Tensor, hole: Tensor) -> Tensor:
