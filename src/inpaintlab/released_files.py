@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +39,7 @@ def read(path: Path, plain: Callable[[Path], Any]) -> Any:
 
 def _tensorflow(prefix: Path) -> dict[str, Tensor]:
     try:
-        from tensorflow import train
+        train: Any = importlib.import_module("tensorflow").train
     except ImportError:
         how = HOW_TO_CONVERT.format(prefix)
         raise UserError(f"{prefix} is a TensorFlow checkpoint, and tensorflow is not installed; {how}") from None

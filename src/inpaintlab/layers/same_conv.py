@@ -96,7 +96,3 @@ class SameConv(nn.Conv2d):
         """The bare convolution with its padding."""
         stride, dilation = self.stride[0], self.dilation[0]
         return same_conv2d(x, self.weight, self.bias, stride=stride, dilation=dilation, rule=self.rule)
-
-    def extra_repr(self) -> str:
-        extra = [self.rule, self.activation, *(["gated"] if self.gated else []), *(["x2"] if self.upsample else [])]
-        return f"{super().extra_repr()}, {', '.join(extra)}"

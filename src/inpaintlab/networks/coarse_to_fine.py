@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,15 +46,22 @@ class Style:
     matching: str = "relu"
     sampling: str = "align_corners"
 
-    def conv(self, inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, dilation: int = 1) -> SameConv:
-        return SameConv(inputs, outputs, kernel, stride=stride, dilation=dilation, rule=self.rule, gated=self.gated)
+    def conv(self, inputs: int, outputs: int, kernel: int = 3, **options: Any) -> SameConv:
+        return SameConv(inputs, outputs, kernel, rule=self.rule, gated=self.gated, **options)
 
     def encoder(self, inputs: int, maps: Sequence[int], *, dilated: bool, last: str = "elu") -> nn.Sequential:
-        """`conv1` ... `conv6` to a quarter of the resolution and, if dilated, `conv7` ... `conv10` there."""
+        """`conv1` ... `conv6` to a quarter of the resolution and, if dilated, `conv7` ... `conv10` there.
+
+        Args:
+            inputs: planes.
+            maps: of the six layers.
+            dilated: with the last four.
+            last: activation of `conv6`.
+        """
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        for i, (before, after) in enumerate(zip([inputs, *maps[:-1]], maps, strict=True), 1):
-            layers[f"conv{i}"] = self.conv(before, after, 5 if i == 1 else 3, stride=2 if i in (2, 4) else 1)
-        layers["conv6"].activation = last
+        for i, (before, after) in enumerate(pairwise([inputs, *maps]), 1):
+            kernel, stride, activation = 5 if i == 1 else 3, 2 if i in (2, 4) else 1, last if i == 6 else "elu"
+            layers[f"conv{i}"] = self.conv(before, after, kernel, stride=stride, activation=activation)
         for i, dilation in enumerate((2, 4, 8, 16) if dilated else (), 7):
             layers[f"conv{i}"] = self.conv(maps[-1], maps[-1], dilation=dilation)
         return nn.Sequential(layers)
@@ -61,9 +70,8 @@ class Style:
         """`conv11` ... `conv17` back to full resolution; three maps without activation."""
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         maps = [inputs, 4 * c, 4 * c, 2 * c, 2 * c, c, c // 2]
-        for i, (before, after) in enumerate(zip(maps[:-1], maps[1:], strict=True), 11):
-            layers[f"conv{i}"] = conv = self.conv(before, after)
-            conv.upsample = i in (13, 15)
+        for i, (before, after) in enumerate(pairwise(maps), 11):
+            layers[f"conv{i}"] = self.conv(before, after, upsample=i in (13, 15))
         layers["conv17"] = SameConv(c // 2, 3, rule=self.rule, activation="none", gated=self.gated_output)
         return nn.Sequential(layers)
 
@@ -139,9 +147,7 @@ class TwoBranches(Stage):
     ) -> None:
         super().__init__(style.sampling)
         self.convolution = style.encoder(inputs, (c, c, 2 * c, 2 * c, 4 * c, 4 * c), dilated=True)
-        self.matching = style.encoder(
-            inputs, (c, c, 2 * c, 4 * c, 4 * c, 4 * c), dilated=False, last=style.matching
-        )
+        self.matching = style.encoder(inputs, (c, c, 2 * c, 4 * c, 4 * c, 4 * c), dilated=False, last=style.matching)
         self.attention = attention
         self.after = nn.Sequential(OrderedDict((f"conv{i}", style.conv(4 * c, 4 * c)) for i in (9, 10)))
         self.decoder = style.decoder(8 * c, decoder_width or c)

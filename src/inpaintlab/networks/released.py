@@ -23,12 +23,14 @@ class Released:
         options: constructor options of the generator that they fit.
         called: what an entry of our generator is called in `weights`.
         ignored: entries of the file that belong to something else (critics, optimisers).
+        source: where the weights come from, for messages.
     """
 
     weights: Mapping[str, Tensor]
     options: dict[str, Any]
     called: Callable[[str], str]
     ignored: Sequence[str] = ()
+    source: str = "the given state dict"
 
 
 def layer_of(name: str) -> tuple[str, str, int, str]:
