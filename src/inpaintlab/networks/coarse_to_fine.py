@@ -12,7 +12,7 @@ missing, and a plane of ones from which zero-padded convolutions can tell the bo
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -76,6 +76,12 @@ class Style:
         return nn.Sequential(layers)
 
 
+def one_of(option: str, value: str, known: Iterable[str]) -> None:
+    """Raise unless the value of an option is known."""
+    if value not in known:
+        raise ValueError(f"{option}={value!r} is unknown; known are {', '.join(known)}")
+
+
 def channels(full: int, width: float) -> int:
     """The base width `full` times `width`, even, since the last but one layer has half of it."""
     return 2 * max(1, round(full * width / 2))
@@ -105,7 +111,7 @@ class Stage(nn.Module):
         self.sampling = sampling
         self.gates = nn.ModuleDict()
 
-    def gated(self, place: str, features: Tensor, hole: Tensor) -> Tensor:
+    def gate(self, place: str, features: Tensor, hole: Tensor) -> Tensor:
         return self.gates[place](features, hole) if place in self.gates else features
 
     def shrunk(self, hole: Tensor, features: Tensor) -> Tensor:
@@ -129,7 +135,7 @@ class OneBranch(Stage):
 
     def forward(self, x: Tensor, hole: Tensor) -> Tensor:
         features = self.encoder(x)
-        return self.decoder(self.gated("encoder", features, self.shrunk(hole, features)))
+        return self.decoder(self.gate("encoder", features, self.shrunk(hole, features)))
 
 
 class TwoBranches(Stage):
@@ -140,15 +146,23 @@ class TwoBranches(Stage):
         c: base width.
         attention: the patch attention, called as `attention(features, hole)`; None leaves the features as they are.
         decoder_width: base width of the decoder, c by default.
+        hole_only: use what the attention gives in the hole only.
     """
 
     def __init__(
-        self, style: Style, inputs: int, c: int, attention: nn.Module | None, *, decoder_width: int | None = None
+        self,
+        style: Style,
+        inputs: int,
+        c: int,
+        attention: nn.Module | None,
+        *,
+        decoder_width: int | None = None,
+        hole_only: bool = False,
     ) -> None:
         super().__init__(style.sampling)
         self.convolution = style.encoder(inputs, (c, c, 2 * c, 2 * c, 4 * c, 4 * c), dilated=True)
         self.matching = style.encoder(inputs, (c, c, 2 * c, 4 * c, 4 * c, 4 * c), dilated=False, last=style.matching)
-        self.attention = attention
+        self.attention, self.hole_only = attention, hole_only
         self.after = nn.Sequential(OrderedDict((f"conv{i}", style.conv(4 * c, 4 * c)) for i in (9, 10)))
         self.decoder = style.decoder(8 * c, decoder_width or c)
 
@@ -156,12 +170,11 @@ class TwoBranches(Stage):
         convolved, matched = self.convolution(x), self.matching(x)
         hole = self.shrunk(hole, matched)
         if self.attention is not None:
-            matched = self.attention(matched, hole)
-        branches = [
-            self.gated("convolution", convolved, hole),
-            self.gated("attention", self.after(matched), hole),
-        ]
-        return self.decoder(self.gated("merged", torch.cat(branches, 1), hole))
+            attended = self.attention(matched, hole)
+            matched = torch.where(hole > 0.5, attended, matched) if self.hole_only else attended
+        convolved = self.gate("convolution", convolved, hole)
+        attended = self.gate("attention", self.after(matched), hole)
+        return self.decoder(self.gate("merged", torch.cat([convolved, attended], 1), hole))
 
 
 class CoarseToFine(nn.Module):

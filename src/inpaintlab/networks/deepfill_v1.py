@@ -20,7 +20,16 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from inpaintlab.layers.contextual import RULES, ContextualAttention
-from inpaintlab.networks.coarse_to_fine import CoarseToFine, OneBranch, Stage, Style, TwoBranches, channels, glorot
+from inpaintlab.networks.coarse_to_fine import (
+    CoarseToFine,
+    OneBranch,
+    Stage,
+    Style,
+    TwoBranches,
+    channels,
+    glorot,
+    one_of,
+)
 from inpaintlab.networks.released import (
     Released,
     authors_layer,
@@ -43,7 +52,6 @@ ATTENTIONS: dict[str, Callable[[str], nn.Module | None]] = {
     ),
     "none": lambda rules: None,
 }
-REFINEMENTS = ("attention", "convolution", "copy")
 
 
 def clip(x: Tensor) -> Tensor:
@@ -65,13 +73,9 @@ class Generator(CoarseToFine):
     def __init__(
         self, *, rules: str = "tf", refinement: str = "attention", attention: str = "contextual", width: float = 1.0
     ) -> None:
-        for option, value, known in (
-            ("rules", rules, STYLES),
-            ("refinement", refinement, REFINEMENTS),
-            ("attention", attention, ATTENTIONS),
-        ):
-            if value not in known:
-                raise ValueError(f"{option}={value!r} is unknown; known are {', '.join(known)}")
+        one_of("rules", rules, STYLES)
+        one_of("refinement", refinement, ("attention", "convolution", "copy"))
+        one_of("attention", attention, ATTENTIONS)
         style, c = STYLES[rules], channels(32, width)
         second: Stage
         if refinement == "attention":

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from inpaintlab.networks.coarse_to_fine import CoarseToFine, OneBranch, Style, TwoBranches, channels, glorot
+from inpaintlab.networks.coarse_to_fine import CoarseToFine, OneBranch, Style, TwoBranches, channels, glorot, one_of
 from inpaintlab.networks.deepfill_v1 import ATTENTIONS
 from inpaintlab.networks.released import Released, from_tensorflow, is_tensorflow, layer_of, tensorflow_name, width_of
 
@@ -36,9 +36,8 @@ class Generator(CoarseToFine):
     """
 
     def __init__(self, *, variant: str = "tf", attention: str = "contextual", width: float = 1.0) -> None:
-        for option, value, known in (("variant", variant, STYLES), ("attention", attention, ATTENTIONS)):
-            if value not in known:
-                raise ValueError(f"{option}={value!r} is unknown; known are {', '.join(known)}")
+        one_of("variant", variant, STYLES)
+        one_of("attention", attention, ATTENTIONS)
         authors, style, c = variant == "tf", STYLES[variant], channels(24, width)
         super().__init__(
             OneBranch(style, 5, c),
