@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from inpaintlab.layers.contextual import plain
+from inpaintlab.layers.contextual import fast, plain
 from inpaintlab.layers.contextual.rules import Rules, Setting, parse_rules, usable_patches
 
-IMPLEMENTATIONS = {"fast": plain.attend, "plain": plain.attend}
+IMPLEMENTATIONS = {"fast": fast.attend, "plain": plain.attend}
 
 
 @dataclass(frozen=True)
