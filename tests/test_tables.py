@@ -242,6 +242,8 @@ def test_fid_is_measured_where_the_weights_are(
     assert "FID: Inception v3 of torch-fidelity, inception.pth, SHA-256 01234567, n = 3 per bin" in printed
     assert "With fewer than 2048 pictures FID is biased upwards: only for ranking rows of this table." in printed
     assert "UNTRAINED" not in printed
+    assert "PSNR against No-MUM" in printed
+    assert "FID against" not in printed
     (folder,) = (tmp_path / "runs" / "tables").glob("msanet.table3-demo*")
     lines = [line for line in csv.DictReader((folder / "table.csv").open()) if line["metric"] == "fid"]
     assert all(float(line["measured"]) > 0 for line in lines)
