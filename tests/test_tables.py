@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,10 @@ def test_wrong_specs_are_refused(change: dict[str, object], message: str) -> Non
         "rows": [{"label": "a"}],
     }
     if not message:
-        spec.parse({**content, **change}, "x.yaml")
+        spec.check_metrics(spec.parse({**content, **change}, "x.yaml"), "x.yaml")
         return
-    with pytest.raises(UserError, match=message):
-        spec.parse({**content, **change}, "x.yaml")
+    with pytest.raises(UserError, match=re.escape(message)):
+        spec.check_metrics(spec.parse({**content, **change}, "x.yaml"), "x.yaml")
 
 
 def test_unknown_table_gets_the_nearest_name() -> None:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from inpaintlab.errors import UserError
 
-KEY = "fid"
 ENOUGH = 2048  # pictures; with fewer than features, the covariances have no full rank and the bias is large
 CHUNK = 4096  # rows that are turned into float64 at once
 

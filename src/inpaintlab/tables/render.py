@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inpaintlab.metrics import fid
 from inpaintlab.tables.measure import Measured
-from inpaintlab.tables.spec import Metric, Row, Table
+from inpaintlab.tables.spec import FID, Metric, Row, Table
 from inpaintlab.tables.statistics import Difference, paired
 
 NONE = "\u2013"
@@ -234,7 +233,7 @@ def _text(value: float | None) -> str:
 
 def _compared(table: Table, metric: Metric) -> bool:
     """Whether rows are compared picture by picture; FID compares sets."""
-    return table.reference is not None and metric.key != fid.KEY
+    return table.reference is not None and metric.key != FID
 
 
 def _has_parameters(table: Table) -> bool:
