@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -75,15 +74,21 @@ def alternate(works: dict[str, Callable[[], object]], rounds: int, device: str) 
     return {name: median(values) for name, values in seconds.items()}
 
 
+def peak() -> float:
+    """Most megabytes that this process has used so far. (`ru_maxrss` begins with what the parent process had used.)"""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return float(line.split()[1]) / 1024
+
+
 def extra_memory(name: str, train: bool, side: int, batch: int, device: str) -> float:
     """Megabytes above what is in use before; to be called in a process that has done nothing else."""
     small = inputs(8, 1, device)
     work(name, train, *small)  # libraries are loaded
     features, hole = inputs(side, batch, device)
     if device == "cpu":
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak()
         work(name, train, features, hole)
-        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        return peak() - before
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     work(name, train, features, hole)

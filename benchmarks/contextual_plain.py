@@ -44,4 +44,4 @@ def attend_sample(features: Tensor, hole: Tensor) -> Tensor:
 
 def attend(features: Tensor, hole: Tensor) -> Tensor:
     """Features (N, C, H, W) rebuilt from their known part; hole (N, 1, H, W), 1 = missing."""
-    return torch.cat([attend_sample(f, h) for f, h in zip(features.split(1), hole.split(1), strict=True)])
+    return torch.cat([attend_sample(features[i : i + 1], hole[i : i + 1]) for i in range(len(features))])

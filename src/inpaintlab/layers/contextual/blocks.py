@@ -257,8 +257,8 @@ class Block:
         lowest = torch.zeros_like(removed).masked_fill(removed == 0, torch.finfo(logits.dtype).min)
         largest = torch.maximum(logits.amax(-1, keepdim=True), lowest)
         # The exponential of very small numbers is slow, too.
-        F.threshold_(logits.sub_(largest), math.log(SMALLEST), math.log(SMALLEST) - 1)
-        F.threshold_(logits.exp_(), SMALLEST, 0.0)
+        F.threshold(logits.sub_(largest), math.log(SMALLEST), math.log(SMALLEST) - 1, inplace=True)
+        F.threshold(logits.exp_(), SMALLEST, 0.0, inplace=True)
         total = logits.sum(-1, keepdim=True) + removed * (-largest).clamp_max(0).exp()
         inverse = total.clamp_min(SMALLEST).reciprocal()
         framed = self._framed_matrix()

@@ -31,7 +31,7 @@ def attend(
     layout = Layout(setting, setting.small(foreground.shape[-2:]), setting.small(background.shape[-2:]))
     small_b = resize_nearest(background, layout.size_b, setting.rules.sampling)
     small = small_b if foreground is background else resize_nearest(foreground, layout.size, setting.rules.sampling)
-    output, best, heat = _Attend.apply(  # type: ignore[no-untyped-call]
+    output, best, heat = _Attend.apply(
         layout,
         watched,
         usable,
@@ -55,14 +55,15 @@ def _norms(small: Tensor, setting: Setting) -> Tensor:
 def _raw(background: Tensor, layout: Layout) -> Tensor:
     """Pixels by their row and column in a position, (N, rate, rate, C, padded positions)."""
     rate = layout.setting.rate
-    places = background.unflatten(3, (-1, rate)).unflatten(2, (-1, rate)).permute(0, 3, 5, 1, 2, 4)
+    (height, width), (samples, channels) = layout.size_b, background.shape[:2]
+    places = background.reshape(samples, channels, height, rate, width, rate).permute(0, 3, 5, 1, 2, 4)
     return F.pad(places, (0, layout.pad)).flatten(4)
 
 
 def _image(pixels: Tensor, layout: Layout) -> Tensor:
     """Back from pixels as in `_raw`, with a row above and one below the map, to (N, C, H, W)."""
     (height, width), rate = layout.size, layout.setting.rate
-    inside = pixels.unflatten(4, (height + 2, layout.stride))[..., 1:-1, :width]
+    inside = pixels.view(*pixels.shape[:4], height + 2, layout.stride)[..., 1:-1, :width]
     return inside.permute(0, 3, 4, 1, 5, 2).reshape(len(pixels), -1, height * rate, width * rate)
 
 
@@ -107,7 +108,7 @@ class _Attend(torch.autograd.Function):
         return output, best, heat
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         usable, *fields = ctx.saved_tensors
         maps = Maps(*fields)
