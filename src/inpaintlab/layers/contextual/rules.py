@@ -120,7 +120,7 @@ def resize_nearest(map: Tensor, size: Sequence[int], sampling: str) -> Tensor:
 
 
 def _sources(length: int, count: int, sampling: str, device: torch.device) -> Tensor:
-    """Indices into `length` elements for each of `count`."""
+    """Which of `length` elements each of `count` takes, as `resize_nearest` says."""
     index = torch.arange(count, device=device)
     if sampling == "floor":
         return index * length // count
