@@ -347,3 +347,15 @@ def test_wrong_inputs() -> None:
         layer(features, None, torch.zeros(2, 4, 8, 8))
     with pytest.raises(ValueError, match="it must be .N or 1, 1, 8, 8."):
         layer(features, torch.zeros(2, 1, 32, 32))
+
+
+def test_a_backward_pass_under_autocast_is_that_of_float32() -> None:
+    layer, hole = ContextualAttention(), torch.zeros(1, 1, 12, 12)
+    hole[..., 2:6, 2:6] = 1
+    gradients = []
+    for autocast in (False, True):
+        features = maps(1, 8, 12, 12).float().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            layer(features, hole).square().sum().backward()
+        gradients.append(features.grad)
+    assert torch.equal(*gradients)

@@ -110,6 +110,11 @@ class _Attend(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        with torch.autocast(gradient.device.type, enabled=False):  # that of the forward pass does not reach here
+            return _Attend.gradients(ctx, gradient)
+
+    @staticmethod
+    def gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         usable, *fields = ctx.saved_tensors
         maps = Maps(*fields)
         gradients = Maps(*(None if map is None else torch.zeros_like(map) for map in fields))  # type: ignore[arg-type]
