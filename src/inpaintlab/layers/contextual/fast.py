@@ -20,7 +20,7 @@ from inpaintlab.layers.contextual.rules import Setting, paste_divisor, resize_ne
 
 # Elements of a block's matrix: few enough to stay near a CPU's cache, enough to keep a GPU busy. Each block also
 # computes the scores of a few rows around its own, so it has at least four.
-BLOCK = {"cpu": 1 << 21, "cuda": 1 << 26}
+BLOCK = {"cpu": 1 << 20, "cuda": 1 << 26}
 ROWS = 4
 
 
