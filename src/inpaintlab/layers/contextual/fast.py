@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from inpaintlab.layers.contextual.blocks import Block, Layout, Maps, Scratch
+from inpaintlab.layers.contextual.blocks import Block
 from inpaintlab.layers.contextual.plain import patch_norm
 from inpaintlab.layers.contextual.rules import Setting, paste_divisor, resize_nearest
+from inpaintlab.layers.contextual.strips import Layout, Maps, Scratch
 
 # Elements of a block's matrix: few enough to stay near a CPU's cache, enough to keep a GPU busy. Each block also
 # computes the scores of a few rows around its own, so it has at least four.
@@ -78,6 +79,11 @@ def _blocks(layout: Layout, samples: int, device: str) -> Iterator[tuple[slice, 
             yield slice(start, start + together), first, min(first + rows, height)
 
 
+def _of(usable: Tensor, samples: slice) -> Tensor:
+    """The rows of some samples, or the one row for all."""
+    return usable[samples] if len(usable) > 1 else usable
+
+
 class _Attend(torch.autograd.Function):
     """Everything that involves a pair of positions."""
 
@@ -95,9 +101,9 @@ class _Attend(torch.autograd.Function):
             best = usable.new_empty(samples, height * width, dtype=torch.long)
             heat = usable.new_empty(samples, len(watched), usable.shape[1])
             ctx.mark_non_differentiable(best, heat)
-        scratch = Scratch(usable)
+        scratch = Scratch(layout, usable)
         for some, first, last in _blocks(layout, samples, output.device.type):
-            block = Block(layout, maps.of(some), usable[some if len(usable) > 1 else slice(1)], first, last, scratch)
+            block = Block(layout, maps.of(some), _of(usable, some), first, last, scratch)
             block.paste(output[some])
             if best is not None and heat is not None:
                 rows = block.own_rows(block.weights).reshape(len(block.weights), -1, usable.shape[1])
@@ -118,10 +124,8 @@ class _Attend(torch.autograd.Function):
         usable, *fields = ctx.saved_tensors
         maps = Maps(*fields)
         gradients = Maps(*(None if map is None else torch.zeros_like(map) for map in fields))  # type: ignore[arg-type]
-        scratch = Scratch(usable)
+        scratch = Scratch(ctx.layout, usable)
         for some, first, last in _blocks(ctx.layout, len(maps.raw), gradient.device.type):
-            block = Block(
-                ctx.layout, maps.of(some), usable[some if len(usable) > 1 else slice(1)], first, last, scratch
-            )
+            block = Block(ctx.layout, maps.of(some), _of(usable, some), first, last, scratch)
             block.backward(gradient[some], gradients.of(some))
         return None, None, None, *gradients.fields()

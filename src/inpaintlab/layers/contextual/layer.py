@@ -37,7 +37,7 @@ class ContextualAttention(nn.Module):
     """Features rebuilt from the known part of a background.
 
     The layer has no parameters. Scores are computed in float32 (float64 for float64 features) whatever autocast says.
-    Its gradient cannot be differentiated again.
+    The gradient of the fast implementation cannot be differentiated again.
 
     Args:
         rules: "tf" (the authors' code, with each sample's own mask), "port", "mmagic", or a `Rules` object.
