@@ -7,8 +7,11 @@ differently.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from inpaintlab.layers.coherent.hole import Table
 from inpaintlab.layers.coherent.rules import EPSILON, Rules, Trace
@@ -17,30 +20,69 @@ from inpaintlab.layers.coherent.scan import scan
 
 def attend(features: Tensor, table: Table, rules: Rules) -> tuple[Tensor, Trace]:
     """Features (N, C, H, W) with the missing positions generated anew, and the record of how."""
-    n, channels, height, width = features.shape
-    count = table.holes.shape[1]
-    rows = features.flatten(2).transpose(1, 2).reshape(-1, channels)  # (N H W, C)
-    first = torch.arange(0, n * height * width, height * width, device=features.device).unsqueeze(1)
-    with torch.no_grad():
-        known = _take(rows, table.known + first)
-        known /= known.norm(dim=2, keepdim=True) + EPSILON
-        scores = _take(rows, table.holes + first) @ known.transpose(1, 2)  # (N, n, m)
-        match = table.known.gather(1, scores.argmax(2))
-    hole, patch = _take(rows, torch.cat([table.holes, match], 1) + first).split(count, 1)
+    filled, match, dmax, dad, weight = _Fill.apply(features, table, rules)  # type: ignore[no-untyped-call]
+    return filled, Trace(table.holes, table.valid(), match, dmax, dad, weight, tuple(features.shape[-2:]))
+
+
+class _Fill(torch.autograd.Function):
+    """Whole maps are handled here, so that each pass over them is made once; autograd sees the n positions only."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, table: Table, rules: Rules) -> tuple[Tensor, ...]:
+        columns = features.flatten(2)
+        hole = _take(columns, table.holes)  # (N, C, n)
+        match = _search(columns, hole, table)
+        ends = [_rows(hole), _rows(_take(columns, match))]  # features of the hole and their matches, (N, n, C)
+        with torch.set_grad_enabled(ctx.needs_input_grad[0]):
+            leaves = [end.requires_grad_(ctx.needs_input_grad[0]) for end in ends]
+            generated, dmax, dad, weight = _generate(*leaves, table, rules)
+        ctx.leaves, ctx.generated, ctx.table, ctx.match = leaves, generated, table, match
+        filled = columns.clone().scatter_(2, _spread(table.holes, columns), generated.detach().transpose(1, 2))
+        notes = (match, dmax.detach(), dad, weight)
+        ctx.mark_non_differentiable(*notes)
+        return filled.view_as(features), *notes
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:
+        columns = gradient.flatten(2)
+        arriving = _rows(_take(columns, ctx.table.holes))
+        hole, patch = torch.autograd.grad(ctx.generated, ctx.leaves, arriving, retain_graph=True)
+        result = columns.clone().scatter_(2, _spread(ctx.table.holes, columns), hole.transpose(1, 2))
+        result.scatter_add_(2, _spread(ctx.match, columns), patch.transpose(1, 2))
+        return result.view_as(gradient), None, None
+
+
+def _search(columns: Tensor, hole: Tensor, table: Table) -> Tensor:
+    """Raster indices (N, n) of the first of the most similar known columns of (N, C, H W), for `hole` (N, C, n)."""
+    known = _take(columns, table.known)
+    known /= known.square().sum(1, keepdim=True).sqrt_().add_(EPSILON)
+    return table.known.gather(1, (hole.transpose(1, 2) @ known).max(2).indices)
+
+
+def _generate(hole: Tensor, patch: Tensor, table: Table, rules: Rules) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Generated patches from features of the hole and their matches, all (N, n, C); Dmax, Dad and weights (N, n)."""
     hole_norm, patch_norm = (x.norm(dim=2, keepdim=True) + EPSILON for x in (hole, patch))
     unit = hole / hole_norm
     dmax = ((unit if rules.cosine else hole) * patch).sum(2) / patch_norm.squeeze(2)
     dmax = dmax.relu() if rules.cosine else dmax
     reference = unit if rules.dad_reference == "original" else patch / patch_norm
     generated, weight, dad = scan(reference, dmax, patch, table.counts, rules.cosine)
-    valid = table.valid()
-    if min(table.counts) < count:
-        generated = torch.where(valid.unsqueeze(2), generated, hole)
-    places = table.holes.unsqueeze(1).expand(-1, channels, -1)
-    filled = features.flatten(2).scatter(2, places, generated.transpose(1, 2)).view_as(features)
-    return filled, Trace(table.holes, valid, match, dmax.detach(), dad, weight, (height, width))
+    if min(table.counts) < hole.shape[1]:
+        generated = torch.where(table.valid().unsqueeze(2), generated, hole)
+    return generated, dmax, dad, weight
 
 
-def _take(rows: Tensor, indices: Tensor) -> Tensor:
-    """Rows (R, C) by indices (N, k), (N, k, C); its gradient adds rows up instead of single elements."""
-    return rows.index_select(0, indices.flatten()).view(*indices.shape, -1)
+def _spread(indices: Tensor, columns: Tensor) -> Tensor:
+    """Indices (N, k) for all channels of (N, C, H W)."""
+    return indices.unsqueeze(1).expand(-1, columns.shape[1], -1)
+
+
+def _take(columns: Tensor, indices: Tensor) -> Tensor:
+    """Columns (N, C, k) of (N, C, H W)."""
+    return columns.gather(2, _spread(indices, columns))
+
+
+def _rows(columns: Tensor) -> Tensor:
+    """(N, C, k) to (N, k, C), contiguous."""
+    return columns.transpose(1, 2).contiguous()

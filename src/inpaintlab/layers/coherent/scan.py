@@ -90,48 +90,46 @@ class _Scan(torch.autograd.Function):
 def _forward(
     u: Tensor, v: Tensor, p: Tensor, counts: tuple[int, ...], cosine: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    us, ps = u.detach().cpu().numpy(), p.detach().cpu().numpy()
-    patches, weights, dads = np.zeros_like(ps), np.zeros(ps.shape[:2], ps.dtype), np.zeros(ps.shape[:2], ps.dtype)
-    for sample, (count, dmax) in enumerate(zip(counts, v.tolist(), strict=True)):
-        weight, dad = [0.0] * count, [0.0] * count
-        out = list(patches[sample, :count])
-        before = None
-        for i, (reference, match, row) in enumerate(zip(us[sample], ps[sample], out, strict=False)):
-            if before is None:
-                row[:] = match
-            else:
-                d = float(reference.dot(before))
-                if cosine:
-                    d = max(d, 0.0) / max(float(before.dot(before)) ** 0.5, EPSILON)
-                total = d + dmax[i]
-                w = d / total if total else 0.0
-                np.subtract(before, match, row)
-                np.multiply(row, w, row)
-                np.add(row, match, row)
-                weight[i], dad[i] = w, d
-            before = row
+    n, length, channels = p.shape
+    references, matches, dmaxes = u.cpu().numpy(), p.cpu().numpy(), v.tolist()
+    # Side by side the patch before a step and its match, so that one product with (w, 1 - w) mixes them.
+    pairs = np.zeros((n, length + 1, 2, channels), matches.dtype)
+    pairs[:, :-1, 1] = matches
+    weights, dads = np.zeros((2, n, length), matches.dtype)
+    mix = np.empty(2, matches.dtype)
+    for sample, (count, dmax) in enumerate(zip(counts, dmaxes, strict=True)):
+        patches, weight, dad = list(pairs[sample, 1:, 0]), [0.0] * count, [0.0] * count
+        if count:
+            patches[0][:] = matches[sample, 0]
+        for i, reference, pair in zip(range(1, count), references[sample, 1:], pairs[sample, 1:], strict=False):
+            before = patches[i - 1]
+            d = float(reference.dot(before))
+            if cosine:
+                d = max(d, 0.0) / max(float(before.dot(before)) ** 0.5, EPSILON)
+            total = d + dmax[i]
+            w = d / total if total else 0.0
+            mix[0], mix[1] = w, 1 - w
+            mix.dot(pair, patches[i])
+            weight[i], dad[i] = w, d
         weights[sample, :count], dads[sample, :count] = weight, dad
-    return tuple(torch.from_numpy(array).to(u.device) for array in (patches, weights, dads))  # type: ignore[return-value]
+    return tuple(torch.from_numpy(a).to(u.device) for a in (pairs[:, 1:, 0], weights, dads))  # type: ignore[return-value]
 
 
 def _backward(
     gradient: Tensor, weight: Tensor, step: Tensor, into_before: Tensor, counts: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
     """l (N, n, C) and o (N, n) of the module's docstring."""
-    reached = gradient.detach().to("cpu", copy=True).numpy()
-    steps, into = step.cpu().numpy(), into_before.cpu().numpy()
-    omegas = np.zeros(reached.shape[:2], reached.dtype)
-    part = np.empty_like(reached[0, 0])
-    for sample, (count, weights) in enumerate(zip(counts, weight.tolist(), strict=True)):
-        reached[sample, count:] = 0
-        rows, moves, pulls = list(reached[sample]), steps[sample], into[sample]
-        omega = [0.0] * count
+    moves, weights = step.cpu().numpy(), weight.tolist()
+    # Side by side l, e and the g of the position before, so that one product with (w, o, 1) makes the l before.
+    parts = torch.stack([gradient, into_before, gradient.roll(1, 1)], 2).cpu().numpy()
+    omegas = np.zeros(moves.shape[:2], moves.dtype)
+    mix = np.ones(3, moves.dtype)
+    for sample, (count, weight_of) in enumerate(zip(counts, weights, strict=True)):
+        parts[sample, count:, 0] = 0
+        reached, omega = list(parts[sample, :, 0]), [0.0] * count
         for i in range(count - 1, 0, -1):
-            late, early = rows[i], rows[i - 1]
-            omega[i] = o = float(late.dot(moves[i]))
-            np.multiply(late, weights[i], part)
-            np.add(early, part, early)
-            np.multiply(pulls[i], o, part)
-            np.add(early, part, early)
+            omega[i] = o = float(reached[i].dot(moves[sample, i]))
+            mix[0], mix[1] = weight_of[i], o
+            mix.dot(parts[sample, i], reached[i - 1])
         omegas[sample, :count] = omega
-    return torch.from_numpy(reached).to(gradient.device), torch.from_numpy(omegas).to(gradient.device)
+    return torch.from_numpy(parts[:, :, 0]).to(gradient.device), torch.from_numpy(omegas).to(gradient.device)
