@@ -94,5 +94,5 @@ class Plain(nn.Module):
 
     def forward(self, features: Tensor, hole: Tensor) -> Tensor:
         tables = (self.missing, self.known, self.offsets)
-        result: Tensor = _Walk.apply(features, tables)  # type: ignore[no-untyped-call]
+        result: Tensor = _Walk.apply(features, tables)
         return result

@@ -20,8 +20,8 @@ from inpaintlab.layers.coherent.scan import scan
 
 def attend(features: Tensor, table: Table, rules: Rules) -> tuple[Tensor, Trace]:
     """Features (N, C, H, W) with the missing positions generated anew, and the record of how."""
-    filled, match, dmax, dad, weight = _Fill.apply(features, table, rules)  # type: ignore[no-untyped-call]
-    return filled, Trace(table.holes, table.valid(), match, dmax, dad, weight, tuple(features.shape[-2:]))
+    filled, match, dmax, dad, weight = _Fill.apply(features, table, rules)
+    return filled, Trace(table.holes, table.valid(), match, dmax, dad, weight, (features.shape[2], features.shape[3]))
 
 
 class _Fill(torch.autograd.Function):
@@ -32,11 +32,11 @@ class _Fill(torch.autograd.Function):
         columns = features.flatten(2)
         hole = _take(columns, table.holes)  # (N, C, n)
         match = _search(columns, hole, table)
-        ends = [_rows(hole), _rows(_take(columns, match))]  # features of the hole and their matches, (N, n, C)
-        with torch.set_grad_enabled(ctx.needs_input_grad[0]):
-            leaves = [end.requires_grad_(ctx.needs_input_grad[0]) for end in ends]
-            generated, dmax, dad, weight = _generate(*leaves, table, rules)
-        ctx.leaves, ctx.generated, ctx.table, ctx.match = leaves, generated, table, match
+        wanted = ctx.needs_input_grad[0]
+        ends = _rows(hole).requires_grad_(wanted), _rows(_take(columns, match)).requires_grad_(wanted)
+        with torch.set_grad_enabled(wanted):
+            generated, dmax, dad, weight = _generate(ends[0], ends[1], table, rules)
+        ctx.ends, ctx.generated, ctx.table, ctx.match = ends, generated, table, match
         filled = columns.clone().scatter_(2, _spread(table.holes, columns), generated.detach().transpose(1, 2))
         notes = (match, dmax.detach(), dad, weight)
         ctx.mark_non_differentiable(*notes)
@@ -47,7 +47,7 @@ class _Fill(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:
         columns = gradient.flatten(2)
         arriving = _rows(_take(columns, ctx.table.holes))
-        hole, patch = torch.autograd.grad(ctx.generated, ctx.leaves, arriving, retain_graph=True)
+        hole, patch = torch.autograd.grad(ctx.generated, ctx.ends, arriving, retain_graph=True)
         result = columns.clone().scatter_(2, _spread(ctx.table.holes, columns), hole.transpose(1, 2))
         result.scatter_add_(2, _spread(ctx.match, columns), patch.transpose(1, 2))
         return result.view_as(gradient), None, None

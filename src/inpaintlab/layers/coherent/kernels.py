@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
+import triton  # type: ignore[import-untyped]
+import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
 from inpaintlab.layers.coherent.rules import EPSILON
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _forward(u, v, p, patches, weight, dad, counts, n, channels, epsilon, cosine: tl.constexpr, block: tl.constexpr):  # type: ignore[no-untyped-def]
     sample = tl.program_id(0)
     count = tl.load(counts + sample)
@@ -24,8 +24,9 @@ def _forward(u, v, p, patches, weight, dad, counts, n, channels, epsilon, cosine
     inside = channel < channels
     base = sample.to(tl.int64) * n
     at = base * channels + channel
-    before = tl.load(p + at, mask=inside & (count > 0), other=0.0)
-    tl.store(patches + at, before, mask=inside)
+    before = tl.load(p + at, mask=inside, other=0.0)
+    if count > 0:
+        tl.store(patches + at, before, mask=inside)
     for i in range(1, count):
         at += channels
         reference = tl.load(u + at, mask=inside, other=0.0)
@@ -42,15 +43,15 @@ def _forward(u, v, p, patches, weight, dad, counts, n, channels, epsilon, cosine
         tl.store(dad + base + i, d)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _backward(reached, omega, weight, step, into, counts, n, channels, block: tl.constexpr):  # type: ignore[no-untyped-def]
     sample = tl.program_id(0)
     count = tl.load(counts + sample)
     channel = tl.arange(0, block)
     inside = channel < channels
     base = sample.to(tl.int64) * n
-    at = (base + count - 1) * channels + channel
-    late = tl.load(reached + at, mask=inside & (count > 0), other=0.0)
+    at = (base + tl.maximum(count, 1) - 1) * channels + channel
+    late = tl.load(reached + at, mask=inside, other=0.0)
     for back in range(1, count):
         i = count - back
         o = tl.sum(late * tl.load(step + at, mask=inside, other=0.0), axis=0)
@@ -66,9 +67,7 @@ def _layout(like: Tensor) -> dict[str, Any]:
     return {"block": block, "num_warps": min(8, max(1, block // 128))}
 
 
-def forward(
-    u: Tensor, v: Tensor, p: Tensor, counts: Sequence[int], cosine: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def forward(u: Tensor, v: Tensor, p: Tensor, counts: Sequence[int], cosine: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Patches (N, n, C), weights and Dad (N, n)."""
     samples, n, channels = p.shape
     u, v, p = u.contiguous(), v.contiguous(), p.contiguous()

@@ -81,7 +81,7 @@ class CoherentAttention(nn.Module):
                 filled, trace = attend(wide, places, self.rules)
             else:
                 filled, trace = attend(wide.detach(), places, self.rules)
-                filled = _ReleasedGradient.apply(wide, filled, trace)  # type: ignore[no-untyped-call]
+                filled = _ReleasedGradient.apply(wide, filled, trace)
         if self.keep_attention:
             self.kept = trace
         return filled.to(features.dtype)

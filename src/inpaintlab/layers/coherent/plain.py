@@ -21,7 +21,7 @@ def attend(features: Tensor, table: Table, rules: Rules) -> tuple[Tensor, Trace]
         filled.append(torch.stack([generated.get(i, rows[i]) for i in range(len(rows))]).t().view_as(sample))
         found.append(torch.stack([*steps, *[rows.new_zeros(4)] * (len(holes) - count)]))
     match, dmax, dad, weight = torch.stack(found).unbind(2)
-    trace = Trace(table.holes, table.valid(), match.long(), dmax, dad, weight, tuple(features.shape[-2:]))
+    trace = Trace(table.holes, table.valid(), match.long(), dmax, dad, weight, (features.shape[2], features.shape[3]))
     return torch.stack(filled), trace
 
 

@@ -49,7 +49,7 @@ def scan(u: Tensor, v: Tensor, p: Tensor, counts: Sequence[int], cosine: bool) -
     Returns:
         Patches (N, n, C), and without gradient the weights and Dad (N, n).
     """
-    patches, weight, dad = _Scan.apply(u, v, p, tuple(counts), cosine)  # type: ignore[no-untyped-call]
+    patches, weight, dad = _Scan.apply(u, v, p, tuple(counts), cosine)
     return patches, weight, dad
 
 
@@ -87,9 +87,7 @@ class _Scan(torch.autograd.Function):
         return grad_u, by_dmax * omega, (1 - weight).unsqueeze(2) * reached, None, None
 
 
-def _forward(
-    u: Tensor, v: Tensor, p: Tensor, counts: tuple[int, ...], cosine: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def _forward(u: Tensor, v: Tensor, p: Tensor, counts: tuple[int, ...], cosine: bool) -> tuple[Tensor, Tensor, Tensor]:
     n, length, channels = p.shape
     references, matches, dmaxes = u.cpu().numpy(), p.cpu().numpy(), v.tolist()
     # Side by side the patch before a step and its match, so that one product with (w, 1 - w) mixes them.
