@@ -71,7 +71,7 @@ class _Walk(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         n, channels, height, width = gradient.shape
         result = gradient.clone()
         for b in range(n):
