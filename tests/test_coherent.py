@@ -51,14 +51,15 @@ def test_fast_equals_the_definition(options: dict[str, Any], backward: str) -> N
     weight = torch.randn_like(x)
     fast, plain = (CoherentAttention(**options, backward=backward, implementation=name) for name in ("fast", "plain"))
     fast.keep_attention = plain.keep_attention = True
-    for ours, expected in zip(both(fast, x, hole, weight), both(plain, x, hole, weight), strict=True):
-        torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
+    for actual, expected in zip(both(fast, x, hole, weight), both(plain, x, hole, weight), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
     assert fast.kept is not None
     assert plain.kept is not None
-    valid = fast.kept.valid
+    ours, theirs = fast.kept.trace, plain.kept.trace
+    valid = ours.valid
     assert valid.sum(1).tolist() == [9, 7, 1]
     for name in ("match", "dmax", "dad", "weight"):
-        torch.testing.assert_close(getattr(fast.kept, name)[valid], getattr(plain.kept, name)[valid])
+        torch.testing.assert_close(getattr(ours, name)[valid], getattr(theirs, name)[valid])
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=NAMES)
@@ -85,7 +86,7 @@ def test_by_hand() -> None:
     w = across / (across + cosine)
     torch.testing.assert_close(out[1:3], torch.tensor([[2.0, 0.0], [2 * w, 3 * (1 - w)]]))
     assert layer.kept is not None
-    torch.testing.assert_close(layer.kept.attention()[0], torch.tensor([[1.0, 0, 0, 0, 0], [w, 0, 0, 1 - w, 0]]))
+    torch.testing.assert_close(layer.kept.trace.attention()[0], torch.tensor([[1.0, 0, 0, 0, 0], [w, 0, 0, 1 - w, 0]]))
     across = CoherentAttention(dad_reference="initialised")(x, hole)  # (0, 3) has nothing of (2, 0)
     torch.testing.assert_close(across[0, :, 0, 2], torch.tensor([0.0, 3.0]))
 
@@ -145,7 +146,7 @@ def test_cosine_weights_keep_the_output_among_the_known_patches() -> None:
     layer.keep_attention = True
     output = layer(x, hole)
     assert layer.kept is not None
-    attention = layer.kept.attention()
+    attention = layer.kept.trace.attention()
     assert attention.min() >= 0
     torch.testing.assert_close(attention.sum(2), torch.ones(1, 100))
     known = x.flatten(2)[0] * (1 - hole.flatten(2)[0])
@@ -154,16 +155,22 @@ def test_cosine_weights_keep_the_output_among_the_known_patches() -> None:
     )
 
 
-def test_kept_maps_belong_to_the_nearest_missing_positions() -> None:
+def test_kept_maps_belong_to_the_missing_positions_nearest_to_the_points() -> None:
     layer = CoherentAttention()
     layer.keep_attention = True
+    layer.points = [(0.3, 0.35), (0.0, 0.0)]  # row 1, column 2 of 5 x 7, and the corner
     layer(features(), holes())
     assert layer.kept is not None
-    maps = layer.kept.maps(torch.tensor([[1, 2], [0, 0]]))
-    assert maps.shape == (3, 2, 5, 7)
-    torch.testing.assert_close(maps.flatten(2).sum(2), torch.ones(3, 2, dtype=torch.float64))
-    torch.testing.assert_close(maps[0, 0].flatten(), layer.kept.attention()[0, 0])
-    assert torch.equal(maps[2, 0], maps[2, 1])  # it has one missing position
+    heat, trace = layer.kept.heat, layer.kept.trace
+    assert heat.shape == (3, 2, 5, 7)
+    torch.testing.assert_close(heat.flatten(2).sum(2), torch.ones(3, 2, dtype=torch.float64))
+    assert torch.equal(heat[0, 0].flatten(), trace.attention()[0, 0])
+    assert torch.equal(heat[1, 1].flatten(), trace.attention()[1, 0])
+    assert torch.equal(heat[2, 0], heat[2, 1])  # it has one missing position
+    weights = trace.on_map(trace.weight)
+    assert weights.shape == (3, 1, 5, 7)
+    assert (weights[holes() == 0] == 0).all()
+    assert (weights[0, 0, 1:4, 2:5].flatten() == trace.weight[0]).all()
     layer(features(), torch.zeros(1, 1, 5, 7))
     assert layer.kept is None
 

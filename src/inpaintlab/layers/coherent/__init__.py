@@ -2,6 +2,6 @@
 
 from inpaintlab.layers.coherent.hole import feature_hole
 from inpaintlab.layers.coherent.layer import CoherentAttention
-from inpaintlab.layers.coherent.rules import Rules, Trace
+from inpaintlab.layers.coherent.rules import Kept, Rules, Trace
 
-__all__ = ["CoherentAttention", "Rules", "Trace", "feature_hole"]
+__all__ = ["CoherentAttention", "Kept", "Rules", "Trace", "feature_hole"]

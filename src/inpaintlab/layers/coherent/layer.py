@@ -9,6 +9,7 @@ attention to integers, doubles the gradient at known positions, and lets hole po
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from inpaintlab.layers.coherent import fast, plain
 from inpaintlab.layers.coherent.hole import table
-from inpaintlab.layers.coherent.rules import Rules, Trace
+from inpaintlab.layers.coherent.rules import Kept, Rules, Trace
 
 BACKWARDS = ("paper", "released")
 IMPLEMENTATIONS = {"fast": fast.attend, "plain": plain.attend}
@@ -30,6 +31,11 @@ class CoherentAttention(nn.Module):
         similarity, dad_reference: see `Rules`.
         backward: "paper": the exact derivative, matches held fixed. "released": that of the released code.
         implementation: "fast", or "plain", which reads like the definition and walks the positions in Python.
+
+    Attributes:
+        keep_attention: set it to have `kept` filled by each forward pass that finds a hole.
+        points: whose attention is kept, (y, x) in [0, 1] of the picture; none by default.
+        kept: of the last forward pass with `keep_attention`; None if there was no hole.
 
     Raises:
         ValueError: for an unknown choice.
@@ -50,8 +56,9 @@ class CoherentAttention(nn.Module):
             raise ValueError(f"implementation={implementation!r} is unknown; known are {', '.join(IMPLEMENTATIONS)}")
         self.rules = Rules(similarity, dad_reference)
         self.gradient, self.implementation = backward, implementation
-        self.keep_attention = False  # set it to have `kept` after each call
-        self.kept: Trace | None = None
+        self.keep_attention = False
+        self.points: Sequence[tuple[float, float]] = ()
+        self.kept: Kept | None = None
 
     def forward(self, features: Tensor, hole: Tensor) -> Tensor:
         """Generate the missing positions; known ones stay as they are.
@@ -83,7 +90,7 @@ class CoherentAttention(nn.Module):
                 filled, trace = attend(wide.detach(), places, self.rules)
                 filled = _ReleasedGradient.apply(wide, filled, trace)
         if self.keep_attention:
-            self.kept = trace
+            self.kept = Kept(trace.heat(self.points), tuple(self.points), trace)
         return filled.to(features.dtype)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,19 +76,34 @@ class Trace:
         rows = shares.new_zeros(len(shares), n, self.size[0] * self.size[1])
         return rows.scatter_add_(2, self.match.unsqueeze(1).expand_as(shares), shares)
 
-    def maps(self, points: Tensor) -> Tensor:
-        """Attention of chosen positions over the picture (Fig. 4), of neighbouring ones for Fig. 6 (f, g).
-
-        Args:
-            points: (k, 2) rows and columns at the features' resolution; the nearest missing position counts.
-
-        Returns:
-            (N, k, H, W); zeros for a sample without hole.
-        """
+    def heat(self, points: Sequence[tuple[float, float]]) -> Tensor:
+        """Attention (N, K, H, W) of the missing positions nearest to K points (y, x) in [0, 1] of the picture."""
         height, width = self.size
-        row, column = self.holes // width, self.holes % width  # (N, n)
-        points = points.to(self.holes.device)
-        distance = (row.unsqueeze(1) - points[:, :1]) ** 2 + (column.unsqueeze(1) - points[:, 1:]) ** 2  # (N, k, n)
-        distance = distance.masked_fill(~self.valid.unsqueeze(1), torch.iinfo(distance.dtype).max)
-        rows = self.attention().gather(1, distance.argmin(2, keepdim=True).expand(-1, -1, height * width))
+        wanted = self.dmax.new_tensor(points).view(1, -1, 1, 2)
+        at = torch.stack([self.holes // width / height, self.holes % width / width], 2).to(wanted)
+        middle = wanted.new_tensor([0.5 / height, 0.5 / width])
+        distance = (at.unsqueeze(1) + middle - wanted).square().sum(3)  # (N, K, n)
+        nearest = distance.masked_fill(~self.valid.unsqueeze(1), torch.inf).argmin(2)
+        rows = self.attention().gather(1, nearest.unsqueeze(2).expand(-1, -1, height * width))
         return rows.view(len(rows), len(points), height, width)
+
+    def on_map(self, values: Tensor) -> Tensor:
+        """(N, 1, H, W) with `values` (N, n) at the missing positions, 0 elsewhere."""
+        flat = values.new_zeros(len(values), self.size[0] * self.size[1])
+        return flat.scatter_add_(1, self.holes, values * self.valid).view(len(values), 1, *self.size)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a forward pass leaves for display.
+
+    Args:
+        heat: (N, K, H, W), the attention of the missing positions nearest to the K chosen points (Fig. 4; two
+            neighbouring points for Fig. 6 f, g). Zeros for a sample without hole.
+        points: the points, (y, x) in [0, 1] of the picture.
+        trace: everything that was found.
+    """
+
+    heat: Tensor
+    points: tuple[tuple[float, float], ...]
+    trace: Trace
