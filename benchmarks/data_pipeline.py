@@ -89,7 +89,7 @@ def main() -> None:
                 return geometry.train(items[call % len(items)].load(geometry.at_least), seeds.generator("bench", call))
 
             def read_all(call: int, dataset: TrainSet = dataset) -> object:
-                return dataset[divmod(call, len(dataset))]
+                return dataset[(*divmod(call, len(dataset)), call)]
 
             rates = alternate({"plain": read_plain, "ours": read_ours, "all": read_all})
             ratio = rates["ours"] / rates["plain"]

@@ -116,7 +116,7 @@ def test_discriminator_step_is_the_hinge_loss_on_detached_composites() -> None:
     data = batch()
     with torch.no_grad():
         fake = torch.where(data.hole > 0, reference.generator(data.image, data.hole).image, data.image)
-    loss = Hinge.discriminator([reference.discriminator(fake)], [reference.discriminator(data.image)])
+    loss = Hinge().discriminator([reference.discriminator(fake)], [reference.discriminator(data.image)])
     loss.backward()
     expected = {n: p.detach() - 0.1 * p.grad for n, p in reference.discriminator.named_parameters()}
     before = snapshot(module)
@@ -132,6 +132,17 @@ def test_generator_steps_every_second_batch_only() -> None:
     train(module, 4)
     first = count[0]
     assert [o is first for o in count] == [True, True, False, True, True, False]  # D, D+G, D, D+G
+
+
+def test_taking_turns_the_discriminator_rests_in_batches_of_the_generator() -> None:
+    module = gan(generator_every=3, take_turns=True)
+    count = []
+    module._step = lambda optimizer, loss, step=module._step: (count.append(optimizer), step(optimizer, loss))[1]  # type: ignore[method-assign]
+    train(module, 6)
+    assert [o is count[0] for o in count] == [True, True, False, True, True, False]  # D, D, G, D, D, G
+    assert set(module.logged) == {"train/l2", "train/adversarial", "train/total"}
+    with pytest.raises(ValueError, match="take_turns needs generator_every of at least 2"):
+        gan(take_turns=True)
 
 
 def test_generator_step_leaves_no_gradient_on_the_discriminator() -> None:

@@ -39,6 +39,7 @@ NOT_IN_RUN_NAME = (
     "data.test_holes",
     "data.pairs_seed",
     "data.workers",
+    "weights.inception",
 )
 EVALUATION = ("data.pictures", "data.geometry", "data.test_holes", "data.pairs_seed", "evaluation.protocol")
 
@@ -121,10 +122,12 @@ def _subfolder(config: DictConfig) -> Path:
 
 
 def evaluation_key(config: dict[str, Any]) -> str:
-    """Eight characters for the pairs and the protocol of an evaluation; `config` is plain data."""
+    """Eight characters for the pairs, the protocol and the FID network of an evaluation; `config` is plain data."""
     content = {key: _get(config, key) for key in EVALUATION}
     for key in ("pictures.on_broken", "pictures.scan_cache"):
         _drop(content["data.pictures"], key.split(".")[1])
+    if _get(config, "evaluation.fid"):
+        content["weights.inception"] = _get(config, "weights.inception")
     return digest(content)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from inpaintlab.metrics import protocols
+from inpaintlab.metrics import fid, protocols
 from inpaintlab.tables.measure import Measured
 from inpaintlab.tables.spec import Table
 
@@ -37,6 +37,8 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
             "the bins."
         )
         lines.append(f"Protocol `{table.protocol}`: {protocols.find(table.protocol).description}.")
+        if table.has_fid:
+            lines.append(_fid(tests, measured))
         lines += _remarks(results)
         commits = _all(what["conditions"]["commit"] for what in (*runs, *tests))
         lines.append(f"Commit {commits}, {_dates(tests)}.")
@@ -52,6 +54,20 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
     if quoted:
         lines.append(f"Quoted only, not measured here: {', '.join(quoted)}.")
     return [*lines, *table.notes, *(f"{row.label}: {row.note}" for row in table.rows if row.note)]
+
+
+def _fid(tests: list[dict[str, Any]], measured: list[Measured]) -> str:
+    """What compared the sets, how many pictures they have, or why there is no number."""
+    if fid.KEY in measured[0].absent:
+        return f"FID: not available: {measured[0].absent[fid.KEY]}"
+    count = tests[0]["pairs"] // (len(tests[0]["means"]) - 1)
+    network = _all(test["inception"] for test in tests)
+    text = f"FID: Inception v3 of torch-fidelity, {network}, n = {count} per bin; `all` is that of all pairs."
+    if any("untrained" in test["inception"] for test in tests):
+        text += " AN UNTRAINED NETWORK: these numbers are no FID and can be compared with no other table."
+    if count < fid.ENOUGH:
+        text += f" With fewer than {fid.ENOUGH} pictures FID is biased upwards: only for ranking rows of this table."
+    return text
 
 
 def _remarks(results: dict[str, Measured]) -> list[str]:

@@ -13,6 +13,7 @@ from inpaintlab.tables.spec import Metric, Row, Table
 from inpaintlab.tables.statistics import Difference, paired
 
 NONE = "\u2013"
+NOT_AVAILABLE = "not available"
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,13 @@ def lines(table: Table, results: dict[str, Measured], found: Sequence[Cell]) -> 
         for cell in (cell for cell in found if cell.row is row):
             digits = cell.metric.decimals
             published, measured = number(cell.published, digits), number(cell.measured, digits)
+            if cell.measured is None and cell.metric.key in results[row.label].absent:
+                measured = NOT_AVAILABLE
             difference = number(cell.difference, digits, sign=True)
             if table.kind == "parameters":  # printed in thousands: nothing to subtract
                 line.append(f"{measured} ({published}K)")
             elif several:
-                known = f"{measured} ({published}; {difference})" if cell.published is not None else measured
-                line.append(known if cell.measured is not None else f"({published})")
+                line.append(_several(cell, measured, published, difference))
             else:
                 line += [published, measured, difference]
                 if paired_columns:
@@ -108,6 +110,15 @@ def lines(table: Table, results: dict[str, Measured], found: Sequence[Cell]) -> 
                 line.append(interval(row, digits, overall, table.reference))
         text.append(line)
     return text
+
+
+def _several(cell: Cell, measured: str, published: str, difference: str) -> str:
+    """What stands in one cell of a table with several bins."""
+    if cell.published is None:
+        return measured
+    if cell.measured is not None:
+        return f"{measured} ({published}; {difference})"
+    return f"({published})" if measured == NONE else f"{measured} ({published})"
 
 
 def number(value: float | None, decimals: int, *, sign: bool = False) -> str:
@@ -206,7 +217,7 @@ def as_csv(table: Table, results: dict[str, Measured], found: Sequence[Cell], sc
                 "pairs_digest": first.get("pairs_digest", ""),
                 "parameters": result.record.get("parameters", ""),
                 "commit": first.get("conditions", {}).get("commit", ""),
-                "missing": result.missing,
+                "missing": result.missing or result.absent.get(cell.metric.key, ""),
             }
         )
     text = io.StringIO()

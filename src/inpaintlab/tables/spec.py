@@ -11,13 +11,14 @@ import yaml
 
 from inpaintlab import paths
 from inpaintlab.errors import UserError
+from inpaintlab.metrics import fid, protocols
 
 Values = dict[str, dict[str, float]]  # metric -> bin (or column) -> value
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A column group: its key in the protocol, its heading and the printed decimals."""
+    """A column group: its key in the protocol (or "fid"), its heading and the printed decimals."""
 
     key: str
     label: str
@@ -73,6 +74,11 @@ class Table:
     notes: tuple[str, ...] = ()
 
     @property
+    def has_fid(self) -> bool:
+        """Whether Inception features are needed."""
+        return any(metric.key == fid.KEY for metric in self.metrics)
+
+    @property
     def experiments(self) -> tuple[str, ...]:
         """The runs that the table needs."""
         return tuple(row.experiment for row in self.rows if row.experiment)
@@ -80,7 +86,7 @@ class Table:
 
 def known() -> dict[str, Path]:
     """All specs by table id."""
-    files = sorted(paths.experiments().glob("*/table*.yaml"))
+    files = sorted(paths.experiments().glob("*/*.yaml"))
     return {f"{path.parent.name}.{path.stem}": path for path in files}
 
 
@@ -110,14 +116,28 @@ def parse(content: dict[str, Any], where: str) -> Table:
     table = _make(Table, rest | {"metrics": metrics, "rows": rows}, where)
     if not rows or not metrics:
         raise UserError(f"{where}: a table needs rows and metrics")
+    if table.kind == "comparison":
+        known = (*_protocol(table.protocol, where).columns, fid.KEY)
+        for metric in metrics:
+            if metric.key not in known:
+                raise UserError(
+                    f"{where}: protocol {table.protocol!r} has no metric {metric.key!r}; it has {', '.join(known)}"
+                )
     labels = [row.label for row in rows]
     if table.reference is not None and table.reference not in labels:
         raise UserError(f"{where}: reference {table.reference!r} is no row; rows are {', '.join(labels)}")
     for row in rows:
-        for metric, values in row.published.items():
-            if metric not in {m.key for m in metrics} or set(values) != set(table.bins):
-                raise UserError(f"{where}: row {row.label!r} must give {metric} for the bins {', '.join(table.bins)}")
+        for key, values in row.published.items():
+            if key not in {m.key for m in metrics} or set(values) != set(table.bins):
+                raise UserError(f"{where}: row {row.label!r} must give {key} for the bins {', '.join(table.bins)}")
     return table
+
+
+def _protocol(name: str, where: str) -> protocols.Protocol:
+    try:
+        return protocols.find(name)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _make(kind: Any, content: dict[str, Any], where: str) -> Any:
