@@ -16,7 +16,16 @@ from inpaintlab import config as configs
 from inpaintlab import paths
 from inpaintlab.errors import UserError
 
-ROOTLESS = {"photos", "irregular", "irregular_10_50", "irregular_and_square", "center", "square", "deepfill_box", "strokes_and_box"} | {
+ROOTLESS = {
+    "photos",
+    "irregular",
+    "irregular_10_50",
+    "irregular_and_square",
+    "center",
+    "square",
+    "deepfill_box",
+    "strokes_and_box",
+} | {
     *configs.options("trainer"),
     *configs.options("logger"),
 }

@@ -8,16 +8,21 @@ gradients 5e-3, whole gradients 3e-2.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from reference.recorded import Case, case
 from torch import Tensor, nn
 
+from inpaintlab.batch import Batch
 from inpaintlab.layers.coherent import CoherentAttention, feature_hole
-from inpaintlab.networks.csa import PROFILES, Generator, authors_name
-from inpaintlab.networks.csa_critics import FeaturePatchDiscriminator, PatchDiscriminator
+from inpaintlab.losses.adversarial import RelativisticLeastSquares
+from inpaintlab.losses.feature import consistency
+from inpaintlab.networks.csa import PROFILES, Generator, Refinement, Rough, authors_name
+from inpaintlab.networks.csa_critics import Discriminator, FeaturePatchDiscriminator, PatchDiscriminator
 from inpaintlab.networks.vgg import Vgg16
+from inpaintlab.papers.csa import CSA
 
 LAYER, NOISE, NETWORK = 1e-5, 1e-4, 1e-4
 LAYERS = ("c16_8_two_holes", "c24_10x14_rect", "c256_32_centre", "c32_16_centre", "c48_16_irregular_signed")
@@ -78,8 +83,8 @@ def test_feature_hole(steps: int) -> None:
         assert torch.equal(feature_hole(hole, steps), c.outputs[f"feature_{name}"]), name
 
 
-def watch(network: nn.Module) -> dict[str, Tensor]:
-    """What every convolution of a generator returns in its next pass, by the authors' name of its weight."""
+def watch(network: nn.Module, part: str) -> dict[str, Tensor]:
+    """What every convolution returns in the next pass, by the authors' name of its weight."""
     seen: dict[str, Tensor] = {}
 
     def note(name: str) -> Callable[..., None]:
@@ -90,7 +95,7 @@ def watch(network: nn.Module) -> dict[str, Tensor]:
 
     for name, module in network.named_modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-            module.register_forward_hook(note(authors_name(f"{name}.weight").removesuffix(".weight")))
+            module.register_forward_hook(note(authors_name(f"{part}.{name}.weight").removesuffix(".weight")))
     return seen
 
 
@@ -100,18 +105,11 @@ def thin(values: Tensor) -> Tensor:
     return values[:, :8, ::step, ::step]
 
 
-@pytest.fixture(scope="module")
-def released() -> Generator:
-    """The full generator with the released options; weights are loaded per test."""
-    return Generator(**PROFILES["released"])
-
-
-def load(generator: Generator, part: str, weights: dict[str, Tensor]) -> nn.Module:
-    network: nn.Module = getattr(generator, part)
+def load(network: nn.Module, part: str, weights: dict[str, Tensor]) -> None:
+    """Give a network, built without memory, its weights; none may be left over on either side."""
     names = {name: authors_name(f"{part}.{name}")[2:] for name in network.state_dict()}
     assert set(names.values()) == set(weights)
-    network.load_state_dict({ours: weights[theirs] for ours, theirs in names.items()})
-    return network
+    network.load_state_dict({ours: weights[theirs] for ours, theirs in names.items()}, assign=True)
 
 
 def check_middle(c: Case, prefix: str, seen: dict[str, Tensor]) -> None:
@@ -121,27 +119,32 @@ def check_middle(c: Case, prefix: str, seen: dict[str, Tensor]) -> None:
         check(c, name, thin(seen[prefix + name.removeprefix("mid:")]), NETWORK)
 
 
-def test_rough_network(released: Generator) -> None:
+def test_rough_network() -> None:
     c = case("csa/rough_256")
-    network = load(released, "rough", c.weights)
-    seen = watch(released)
+    with torch.device("meta"):
+        network = Rough()
+    load(network, "rough", c.weights)
+    seen = watch(network, "rough")
     with torch.no_grad():
         check(c, "output", network(c.inputs["image"]), NETWORK)
     check_middle(c, "P.", seen)
 
 
-def test_refinement_network(released: Generator) -> None:
+def test_refinement_network() -> None:
     c = case("csa/refine_256_centre")
-    network = load(released, "refinement", c.weights)
-    seen = watch(released)
-    layer = released.refinement.attention
+    layer = CoherentAttention(similarity="released")
     layer.keep_attention = True
-    hole = released.feature_hole(c.inputs["mask"])
+    with torch.device("meta"):
+        network = Refinement(lambda maps: layer)
+    load(network, "refinement", c.weights)
+    seen = watch(network, "refinement")
+    hole = feature_hole(c.inputs["mask"])
     assert torch.equal(hole[0, 0], c.outputs["feature_mask"])
     with torch.no_grad():
         output, _ = network(torch.cat([c.inputs["stage1"], c.inputs["image"]], 1), hole)
     check(c, "output", output, NETWORK)
     check_middle(c, "G.", seen)
+    assert layer.kept is not None
     assert torch.equal(layer.kept.trace.match, c.outputs["match"].long())
     check(c, "dmax", layer.kept.trace.dmax, NETWORK)
     check(c, "dad", layer.kept.trace.dad, NETWORK)
@@ -177,3 +180,106 @@ def test_vgg_slices() -> None:
     vgg = Vgg16(c.weights, layers=["pool1", "pool2", "pool3", "relu4_3"], normalise=False)
     for name, features in zip(("relu1_2", "relu2_2", "relu3_3", "relu4_3"), vgg(c.inputs["image"]), strict=True):
         check(c, name, features[:, :16], NETWORK)
+
+
+@pytest.mark.parametrize("name", ["patch", "feature"])
+def test_adversarial_loss(name: str) -> None:
+    c = case(f"csa/gan_loss_{name}")
+    for side in ("discriminator", "generator"):
+        fake, real = (c.inputs[f"logits_{kind}"].clone().requires_grad_() for kind in ("fake", "real"))
+        loss = getattr(RelativisticLeastSquares(), side)([fake], [real])
+        loss.backward()
+        check(c, f"{side}_loss", loss, LAYER)
+        check(c, f"{side}_grad_logits_fake", fake.grad, LAYER)
+        check(c, f"{side}_grad_logits_real", real.grad, LAYER)
+
+
+def test_consistency_loss_as_released() -> None:
+    """The released decoder tap takes the first 512 channels of a concatenation, the decoder's half."""
+    c = case("csa/consistency_64")
+    hole = feature_hole(c.inputs["mask"])
+    assert torch.equal(hole[0, 0], c.outputs["feature_mask"])
+    for name in ("csa", "decoder"):
+        features = c.inputs[f"{name}_feature"].requires_grad_()
+        loss = consistency([features[:, :512]], c.inputs["target"], hole, mask_target=False)
+        loss.backward()
+        check(c, f"{name}_loss", loss, LAYER)
+        check(c, f"grad_{name}_feature", features.grad, LAYER)
+
+
+def adam(parameters: Any) -> torch.optim.Optimizer:
+    return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
+
+
+@pytest.mark.slow
+def test_training_step() -> None:
+    """One released step: the critics' first, then the generator's under their new weights; every gradient's norm."""
+    c = case("csa/train_step_irregular")
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, weight in c.weights.items():
+        parts.setdefault(name[0], {})[name[2:]] = weight
+    generator, critics = Generator(**PROFILES["released"]), Discriminator(strides=(2, 2, 2))
+    load(generator.rough, "rough", parts["P"])
+    load(generator.refinement, "refinement", parts["G"])
+    critics.patch.load_state_dict(parts["D"])
+    assert critics.feature is not None
+    critics.feature.load_state_dict(parts["F"])
+    module = CSA(
+        generator=generator, discriminator=critics, adversarial=RelativisticLeastSquares(), profile="released",
+        vgg=Vgg16(parts["V"], layers=["pool3", "relu4_3"], normalise=False), optimizer_g=adam, optimizer_d=adam,
+        loss_weights={"l1": 100.0, "consistency": 1.0, "adversarial": 0.2},
+    )  # fmt: skip
+    batch = Batch((c.inputs["image"] + 1) / 2, c.inputs["mask"])
+    assert isinstance(generator.refinement.attention, CoherentAttention)
+    generator.keep_attention = True
+    seen: dict[str, Tensor] = {}
+    generator.rough.encoder[0][0].register_forward_hook(lambda m, i, out: seen.update(first=out, input=i[0]))
+    generator.refinement.first.register_forward_hook(lambda m, i, out: seen.update(refine_input=i[0]))
+
+    output = module(batch.image, batch.hole)
+    seen["first"].retain_grad()
+    losses = [module.discriminator_loss(batch, output)]
+    fake, real = module.judge(output.image.detach(), batch), module.judge(batch.image, batch)
+    losses += [RelativisticLeastSquares().discriminator([f], [r]) for f, r in zip(fake, real, strict=True)]
+    for name, loss in zip(("loss_D", "loss_D_patch", "loss_D_feature"), losses, strict=True):
+        check(c, name, loss, 1e-4)
+    losses[0].backward()
+    for name, network in (("D", critics.patch), ("F", critics.feature)):
+        check(c, f"gradnorm_{name}", torch.stack([w.grad.norm() for w in network.parameters()]), 5e-3)
+    adam(critics.parameters()).step()
+
+    critics.requires_grad_(False)
+    terms = module.generator_terms(batch, output)
+    target, hole = module.features(batch.image, batch)[1], generator.feature_hole(batch.hole)
+    for name, features in zip(("csa", "decoder"), output.features, strict=True):
+        check(c, f"consistency_{name}", consistency([features], target, hole, mask_target=False), 1e-4)
+    fake, real = module.judge(output.image, batch), module.judge(batch.image, batch)
+    gan = RelativisticLeastSquares().generator(fake, real)
+    total = 100 * terms["l1"] + terms["consistency"] + 0.2 * gan
+    for name, loss in (("loss_G_gan", gan), ("loss_G_l1", 100 * terms["l1"]), ("loss_G", total)):
+        check(c, name, loss, 1e-4)
+    assert not terms["consistency"].requires_grad
+    total.backward()
+
+    # The released code has overwritten the first stage's input when it takes that layer's gradient; ours is true.
+    first = generator.rough.encoder[0][0].weight
+    zeroed = torch.where(batch.hole > 0, 0.0, seen["input"])
+    grad_first = torch.nn.grad.conv2d_weight(zeroed, first.shape, seen["first"].grad, stride=2, padding=1)
+    assert 0.01 < ((first.grad - grad_first).norm() / first.grad.norm()).item() < 0.2
+    check(c, "grad_P_first", grad_first, 3e-2)
+    check(c, "grad_G_first", generator.refinement.first.weight.grad, 3e-2)
+    first.grad = grad_first
+    for part, prefix in (("rough", "P"), ("refinement", "G")):
+        norms = {
+            authors_name(f"{part}.{name}")[2:]: weight.grad.norm()
+            for name, weight in getattr(generator, part).named_parameters()
+        }
+        check(c, f"gradnorm_{prefix}", torch.stack([norms[name] for name in parts[prefix]]), 5e-3)
+
+    check(c, "rough", (2 * output.coarse - 1)[..., ::4, ::4], NETWORK)
+    check(c, "refined", (2 * output.image - 1)[..., ::4, ::4], NETWORK)
+    check(c, "refine_input", seen["refine_input"][..., ::4, ::4], NETWORK)
+    check(c, "input_A", seen["refine_input"][:, 3:, ::4, ::4], NETWORK)
+    assert generator.refinement.attention.kept is not None
+    assert torch.equal(generator.refinement.attention.kept.trace.match, c.outputs["match"].long())
+    assert torch.equal(hole[0, 0], c.outputs["feature_mask"])

@@ -12,7 +12,7 @@ Convention of the paper, kept inside this file: pictures in [-1, 1], one colour 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -169,8 +169,9 @@ class Generator(nn.Module):
         width: factor on all numbers of maps, for small trials.
 
     Attributes:
-        keep_attention: set it to have the maps of `points` in `Output.attention`, and for CSA the weights.
-        points: (y, x) in [0, 1] of the picture; the nearest missing position counts.
+        keep_attention: put "flow" (N, 2, h, w), the offset of each missing position's match, into `Output.attention`,
+            and "heat" (N, K, h, w), the attention of the missing positions nearest to K `points`, where they are set.
+        points: (y, x) in [0, 1] of the picture.
     """
 
     def __init__(
@@ -216,7 +217,7 @@ class Generator(nn.Module):
         self.refinement = Refinement(build, self.steps, levels, width)
         self.register_buffer("colour", (torch.tensor(COLOUR) / 127.5 - 1).view(1, 3, 1, 1), persistent=False)
         self.keep_attention = False
-        self.points: tuple[tuple[float, float], ...] = ((0.5, 0.5),)
+        self.points: Sequence[tuple[float, float]] | None = None
         initialise(self)
 
     def forward(self, image: Tensor, hole: Tensor) -> Output:
@@ -236,25 +237,25 @@ class Generator(nn.Module):
         coarse = self.rough(emptied).float()
         joined = torch.where(missing, coarse if self.joint else coarse.detach(), emptied)
         second = emptied if self.second_input == "colour" else torch.where(missing, 0.0, x)
-        watched = getattr(self.refinement.attention, "layer", self.refinement.attention)
-        watched.keep_attention, watched.points = self.keep_attention, self.points
+        layer = self._watched()
         refined, taps = self.refinement(torch.cat([joined, second], 1), self.feature_hole(hole))
-        attention = self._maps(watched) if self.keep_attention else {}
-        return Output((refined.float() + 1) / 2, (coarse + 1) / 2, taps, attention)
+        maps: dict[str, Tensor] = {}
+        if self.keep_attention and layer is not None and layer.kept is not None:
+            maps["flow"] = layer.kept.offsets
+            maps |= {"heat": layer.kept.heat} if self.points else {}
+        return Output((refined.float() + 1) / 2, (coarse + 1) / 2, taps, maps)
 
     def feature_hole(self, hole: Tensor) -> Tensor:
         """The hole (N, 1, H, W) at the attention's resolution."""
         return feature_hole(hole, self.steps, self.threshold)
 
-    @staticmethod
-    def _maps(layer: nn.Module) -> dict[str, Tensor]:
-        kept = getattr(layer, "kept", None)
-        if kept is None:
-            return {}
-        maps = {f"point_{k}": kept.heat[:, k - 1 : k] for k in range(1, kept.heat.shape[1] + 1)}
-        if isinstance(layer, CoherentAttention):
-            maps |= {"weight_of_the_patch_before": kept.trace.on_map(kept.trace.weight)}
-        return maps
+    def _watched(self) -> CoherentAttention | ContextualAttention | None:
+        """The attention layer, told what to keep."""
+        layer = getattr(self.refinement.attention, "layer", self.refinement.attention)
+        if not isinstance(layer, (CoherentAttention, ContextualAttention)):
+            return None
+        layer.keep_attention, layer.points = self.keep_attention, self.points
+        return layer
 
 
 def initialise(network: nn.Module) -> None:

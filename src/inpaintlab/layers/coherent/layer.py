@@ -57,7 +57,7 @@ class CoherentAttention(nn.Module):
         self.rules = Rules(similarity, dad_reference)
         self.gradient, self.implementation = backward, implementation
         self.keep_attention = False
-        self.points: Sequence[tuple[float, float]] = ()
+        self.points: Sequence[tuple[float, float]] | None = None
         self.kept: Kept | None = None
 
     def forward(self, features: Tensor, hole: Tensor) -> Tensor:
@@ -90,8 +90,12 @@ class CoherentAttention(nn.Module):
                 filled, trace = attend(wide.detach(), places, self.rules)
                 filled = _ReleasedGradient.apply(wide, filled, trace)
         if self.keep_attention:
-            self.kept = Kept(trace.heat(self.points), tuple(self.points), trace)
+            self.kept = self._keep(trace)
         return filled.to(features.dtype)
+
+    def _keep(self, trace: Trace) -> Kept:
+        points = tuple(self.points or ())
+        return Kept(trace.offsets(), trace.heat(points), points, trace)
 
 
 class _ReleasedGradient(torch.autograd.Function):

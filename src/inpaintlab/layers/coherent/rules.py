@@ -87,6 +87,12 @@ class Trace:
         rows = self.attention().gather(1, nearest.unsqueeze(2).expand(-1, -1, height * width))
         return rows.view(len(rows), len(points), height, width)
 
+    def offsets(self) -> Tensor:
+        """(N, 2, H, W), rows and columns from each missing position to its match; 0 at known ones."""
+        width = self.size[1]
+        steps = (self.match // width - self.holes // width, self.match % width - self.holes % width)
+        return torch.cat([self.on_map(step.to(self.dmax)) for step in steps], 1)
+
     def on_map(self, values: Tensor) -> Tensor:
         """(N, 1, H, W) with `values` (N, n) at the missing positions, 0 elsewhere."""
         flat = values.new_zeros(len(values), self.size[0] * self.size[1])
@@ -98,12 +104,14 @@ class Kept:
     """What a forward pass leaves for display.
 
     Args:
+        offsets: (N, 2, H, W), rows and columns from each missing position to its match; 0 elsewhere.
         heat: (N, K, H, W), the attention of the missing positions nearest to the K chosen points (Fig. 4; two
             neighbouring points for Fig. 6 f, g). Zeros for a sample without hole.
         points: the points, (y, x) in [0, 1] of the picture.
         trace: everything that was found.
     """
 
+    offsets: Tensor
     heat: Tensor
     points: tuple[tuple[float, float], ...]
     trace: Trace
