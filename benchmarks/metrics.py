@@ -137,8 +137,9 @@ def main() -> None:
     lines += ["", "| ms per picture | " + " | ".join(whole) + " |", "|---|" + "---:|" * len(whole)]
     lines.append("| all metrics of the protocol | " + " | ".join(f"{ms:.2g}" for ms in whole.values()) + " |")
     notes = (
-        f"Process CPU time, medians of {options.rounds} alternating rounds ({options.rounds // 20} of the distance), one "
-        f"thread, {SIDE}x{SIDE} RGB, {FEATURES} features per picture; scikit-image {skimage.__version__}, torchmetrics "
+        f"Process CPU time, medians of {options.rounds} alternating rounds ({options.rounds // 20} of the distance), "
+        f"one thread, {SIDE}x{SIDE} RGB, {FEATURES} features per picture; "
+        f"scikit-image {skimage.__version__}, torchmetrics "
         f"{torchmetrics.__version__}, OpenCV {cv2.__version__}. Largest differences of the values: PSNR "
         f"{gaps['PSNR']:.0e} dB, SSIM {gaps['SSIM']:.0e}, distance {relative:.0e} of itself."
     )

@@ -17,15 +17,8 @@ from inpaintlab import paths
 from inpaintlab.errors import UserError
 
 ROOTLESS = {
-    "photos",
-    "irregular",
-    "irregular_10_50",
-    "irregular_and_square",
-    "center",
-    "square",
-    "deepfill_box",
-    "strokes_and_box",
-} | {
+    *("photos", "irregular", "irregular_10_50", "irregular_and_square", "center", "square"),
+    *("deepfill_box", "strokes_and_box"),
     *configs.options("trainer"),
     *configs.options("logger"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,16 +17,24 @@ def parser() -> ArgumentParser:
     p.add_argument("file", type=Path, help="the authors' checkpoint; the prefix of a TensorFlow one, or .npz")
     p.add_argument("--out", required=True, type=Path, help="the checkpoint to write")
     p.add_argument("--experiment", help="the run that the weights stand for; gives the data that `evaluate` uses")
+    p.add_argument(
+        "--swap-colours",
+        action=BooleanOptionalAction,
+        help="reverse BGR to RGB, or not; by default weights in TensorFlow's own layout are reversed",
+    )
     p.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     return p
 
 
-def convert(system: str, file: Path, out: Path, experiment: str | None = None) -> list[str]:
+def convert(
+    system: str, file: Path, out: Path, experiment: str | None = None, swap_colours: bool | None = None
+) -> list[str]:
     """Write the checkpoint; the entries of the file that belong to no generator are returned.
 
     Args:
         experiment: whose config goes with the weights; by default the first of the system, on the embedded photographs
             so that the checkpoint can be evaluated anywhere.
+        swap_colours: see `checkpoint.from_released`.
 
     Raises:
         FileNotFoundError, UserError: if the file does not fit; nothing is written then.
@@ -37,7 +45,7 @@ def convert(system: str, file: Path, out: Path, experiment: str | None = None) -
     from inpaintlab import config as configs
     from inpaintlab.atomic import replacing
 
-    found = checkpoint.read_released(system, file)
+    found = checkpoint.read_released(system, file, swap_colours)
     generator = checkpoint.build_released(system, found)
     names = [name for name in configs.options("experiment") if name.startswith(f"{system}_")]
     if not names:
@@ -64,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def program() -> None:
         if parsed.out.exists() and not parsed.overwrite:
             raise UserError(f"{parsed.out} exists; choose another --out or add --overwrite")
-        ignored = convert(parsed.system, parsed.file, parsed.out, parsed.experiment)
+        ignored = convert(parsed.system, parsed.file, parsed.out, parsed.experiment, parsed.swap_colours)
         print(f"written to {parsed.out}: the generator of {parsed.system} with the weights of {parsed.file.name}")
         if ignored:
             more = ", ..." if len(ignored) > 4 else ""

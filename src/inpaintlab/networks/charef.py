@@ -26,9 +26,9 @@ from inpaintlab.networks.coarse_to_fine import (
     Style,
     TwoBranches,
     channels,
-    glorot,
     one_of,
 )
+from inpaintlab.networks.gconv import INITIAL
 
 ATTENTION_RULES = {
     "cosine": Rules(foreground_norm=True, removed="minus_infinity", divisor="overlaps"),
@@ -55,6 +55,7 @@ class Generator(CoarseToFine):
         stages: 1 for the coarse network alone; without gate, or with one in the coarse network.
         passes: how often the refinement is applied ("iteratively"), 1 to 3.
         detach_coarse: the refinement's losses do not train the coarse network.
+        initial: "authors", as GConv's, or "preserving", see there.
         width: factor on all numbers of maps, for small trials.
     """
 
@@ -77,12 +78,14 @@ class Generator(CoarseToFine):
         stages: int = 2,
         passes: int = 1,
         detach_coarse: bool = False,
+        initial: str = "authors",
         width: float = 1.0,
     ) -> None:
         one_of("attention", attention, ("contextual", "none"))
         one_of("attention_rules", attention_rules, ATTENTION_RULES)
         one_of("attend", attend, ("all", "hole"))
         one_of("convolution", convolution, ("gated", "plain"))
+        one_of("initial", initial, INITIAL)
         one_of("refinement_input", refinement_input, REFINEMENT_INPUTS)
         if stages not in (1, 2) or passes not in (1, 2, 3):
             raise ValueError(f"stages={stages} must be 1 or 2, and passes={passes} 1, 2 or 3")
@@ -98,7 +101,7 @@ class Generator(CoarseToFine):
             first, second, torch.tanh, refinement_input=refinement_input, passes=passes, detach=detach_coarse
         )
         self.multiple = 4 * rate
-        glorot(self)
+        INITIAL[initial](self)
         if gate is not None:
             places: dict[str, tuple[Stage, str]] = {"coarse": (first, "encoder")}
             if second is not None:
