@@ -91,14 +91,14 @@ def _forward(u: Tensor, v: Tensor, p: Tensor, counts: tuple[int, ...], cosine: b
     n, length, channels = p.shape
     references, matches, dmaxes = u.cpu().numpy(), p.cpu().numpy(), v.tolist()
     # Side by side the patch before a step and its match, so that one product with (w, 1 - w) mixes them.
-    pairs = np.zeros((n, length + 1, 2, channels), matches.dtype)
+    pairs = np.empty((n, length + 1, 2, channels), matches.dtype)
     pairs[:, :-1, 1] = matches
     weights, dads = np.zeros((2, n, length), matches.dtype)
     mix = np.empty(2, matches.dtype)
     for sample, (count, dmax) in enumerate(zip(counts, dmaxes, strict=True)):
         patches, weight, dad = list(pairs[sample, 1:, 0]), [0.0] * count, [0.0] * count
-        if count:
-            patches[0][:] = matches[sample, 0]
+        pairs[sample, 1, 0] = matches[sample, 0]
+        pairs[sample, count + 1 :, 0] = 0
         for i, reference, pair in zip(range(1, count), references[sample, 1:], pairs[sample, 1:], strict=False):
             before = patches[i - 1]
             d = float(reference.dot(before))
