@@ -185,6 +185,26 @@ def test_float32_inside_autocast(dtype: torch.dtype) -> None:
     torch.testing.assert_close(output, layer(x.to(dtype).float(), hole).to(dtype), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("backward", ["paper", "released"])
+def test_gradients_are_float32_inside_autocast(backward: str) -> None:
+    x, hole = features().float(), holes()
+    layer, weight = CoherentAttention(backward=backward), torch.randn_like(x)
+    expected = both(layer, x, hole, weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        for actual, wanted in zip(both(layer, x, hole, weight), expected, strict=True):
+            torch.testing.assert_close(actual, wanted, rtol=0, atol=0)
+
+
+def test_channels_last_features() -> None:
+    x, hole = features(), holes()
+    layer, weight = CoherentAttention(), torch.randn_like(x)
+    expected = both(layer, x, hole, weight)
+    for actual, wanted in zip(
+        both(layer, x.to(memory_format=torch.channels_last), hole, weight), expected, strict=True
+    ):
+        torch.testing.assert_close(actual, wanted, rtol=1e-12, atol=1e-13)
+
+
 def test_errors_say_what_is_accepted() -> None:
     for option in ("similarity", "dad_reference", "backward", "implementation"):
         with pytest.raises(ValueError, match=f"{option}='x' is unknown; known are "):

@@ -47,7 +47,8 @@ class _Fill(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:
         columns = gradient.flatten(2)
         arriving = _rows(_take(columns, ctx.table.holes))
-        hole, patch = torch.autograd.grad(ctx.generated, ctx.ends, arriving, retain_graph=True)
+        with torch.autocast(gradient.device.type, enabled=False):  # a training step may call backward inside it
+            hole, patch = torch.autograd.grad(ctx.generated, ctx.ends, arriving, retain_graph=True)
         result = columns.clone().scatter_(2, _spread(ctx.table.holes, columns), hole.transpose(1, 2))
         result.scatter_add_(2, _spread(ctx.match, columns), patch.transpose(1, 2))
         return result.view_as(gradient), None, None

@@ -114,5 +114,6 @@ class _ReleasedGradient(torch.autograd.Function):
         places = trace.holes.unsqueeze(2).expand(-1, -1, rows.shape[2])
         at_holes = rows.gather(1, places) * trace.valid.unsqueeze(2)
         known = rows.scatter_add(1, places, -at_holes)  # the one-hot rows of A
-        added = known + trace.attention().trunc().transpose(1, 2) @ at_holes
+        with torch.autocast(gradient.device.type, enabled=False):  # a training step may call backward inside it
+            added = known + trace.attention().trunc().transpose(1, 2) @ at_holes
         return gradient + added.transpose(1, 2).reshape(gradient.shape), None, None
