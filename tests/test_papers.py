@@ -272,3 +272,31 @@ def test_weights_that_are_not_finite_are_never_saved() -> None:
         module.generator.conv.bias[0] = float("nan")
     with pytest.raises(FloatingPointError, match="generator.conv.bias"):
         module.on_save_checkpoint({})
+
+
+def test_backward_passes_run_outside_autocast() -> None:
+    """Else the derivatives of what is kept in float32 would be taken in bfloat16."""
+    seen: list[bool] = []
+
+    class Probe(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            assert torch.is_autocast_enabled("cpu")
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return gradients[0]
+
+    class Probed(TinyGan):
+        def generator_terms(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+            return {"l2": distance(Probe.apply(output.image), batch.image)}
+
+    module = Probed(generator=TinyGenerator(), optimizer_g=sgd, loss_weights={"l2": 1.0})
+    loader = DataLoader([batch()], batch_size=None)  # type: ignore[arg-type]
+    pl.Trainer(
+        max_epochs=1, accelerator="cpu", precision="bf16-mixed", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    ).fit(module, loader)  # fmt: skip
+    assert seen == [False]

@@ -124,8 +124,12 @@ def test_deepfill_v2(name: str, implementation: str) -> None:
     layer = ContextualAttention(
         rules=name.partition("_")[0], fuse=3 if c.settings.get("fuse", True) else 1, implementation=implementation
     )
+    layer.points = [((y + 0.5) / 8, (x + 0.5) / 8) for y in range(8) for x in range(8)]
     foreground, output, background = run(c, layer)
     check(c, "output", output, OUTPUT)
+    if "score" in c.outputs:
+        assert layer.kept is not None
+        check(c, "score", layer.kept.heat.permute(0, 2, 3, 1).reshape(c.outputs["score"].shape), WEIGHTS)
     check(c, "grad_f" if "grad_f" in c.outputs else "grad_x", foreground.grad, GRADIENT)
     if background is not None:
         check(c, "grad_b", background.grad, GRADIENT)

@@ -27,8 +27,8 @@ def heat_picture(picture: Picture, heat: NDArray[np.float32], pixel: Pixel) -> P
     The pixel itself is marked with a cross.
     """
     height, width = picture.shape[:2]
-    share = heat / max(float(heat.max()), 1e-30)
-    share = cv2.resize(share.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST)[..., None]
+    relative = heat / np.float32(max(float(heat.max()), 1e-30))
+    share = cv2.resize(relative, (width, height), interpolation=cv2.INTER_NEAREST)[..., None]
     grey = 0.4 * picture.mean(2, keepdims=True)
     colour = np.concatenate([np.full_like(share, 255), 255 * share, np.zeros_like(share)], 2)
     weight = np.sqrt(share)  # a pixel that looks at many places equally looks at each a little

@@ -123,9 +123,10 @@ def _hydra(config: DictConfig) -> None:
     result = run(config)
     bins = list(result["means"])
     metrics = list(result["means"]["all"])
+    protocol = result["protocol"] if isinstance(result["protocol"], str) else ", ".join(result["protocol"])
     print(
         f"{result['name']} seed {result['seed']}, {result['batches']} batches, scale {result['scale']}: "
-        f"{result['pairs']} pairs ({result['pairs_digest']}), protocol {result['protocol']}"
+        f"{result['pairs']} pairs ({result['pairs_digest']}), protocol {protocol}"
         + (f", FID by Inception v3, {result['inception']}" if "inception" in result else "")
     )
     width = max(10, *(len(metric) + 1 for metric in metrics))

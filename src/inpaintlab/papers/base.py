@@ -182,7 +182,8 @@ class InpaintingModule(pl.LightningModule):
 
     def _step(self, optimizer: Any, loss: Tensor) -> None:
         optimizer.zero_grad()
-        self.manual_backward(loss)
+        with torch.autocast(loss.device.type, enabled=False):  # else it reaches what the forward pass kept out of it
+            self.manual_backward(loss)
         optimizer.step()
 
     def _log(self, values: dict[str, Tensor]) -> None:

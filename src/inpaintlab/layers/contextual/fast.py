@@ -14,30 +14,29 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from inpaintlab.layers.contextual.blocks import Block, Layout, Maps
+from inpaintlab.layers.contextual.blocks import Block, Layout, Maps, Scratch
 from inpaintlab.layers.contextual.plain import patch_norm
 from inpaintlab.layers.contextual.rules import Setting, paste_divisor, resize_nearest
 
-# Elements of a block's matrix. On a CPU it should stay in the cache; a GPU is busy only with large ones.
-BLOCK = {"cpu": 1 << 19, "cuda": 1 << 26}
+# Elements of a block's matrix: few enough to stay near a CPU's cache, enough to keep a GPU busy. Each block also
+# computes the scores of a few rows around its own, so it has at least four.
+BLOCK = {"cpu": 1 << 20, "cuda": 1 << 26}
+ROWS = 4
 
 
 def attend(
     foreground: Tensor, background: Tensor, usable: Tensor, setting: Setting, watched: Sequence[int] | None = None
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """As `plain.attend`, to rounding. Its gradient cannot be differentiated again."""
-    sizes = (setting.small(foreground.shape[-2:]), setting.small(background.shape[-2:]))
-    layout = Layout(setting, foreground.shape[1], *sizes)
-    small, small_b = (
-        resize_nearest(map, size, setting.rules.sampling)
-        for map, size in zip((foreground, background), sizes, strict=True)
-    )
-    output, best, heat = _Attend.apply(  # type: ignore[no-untyped-call]
+    layout = Layout(setting, setting.small(foreground.shape[-2:]), setting.small(background.shape[-2:]))
+    small_b = resize_nearest(background, layout.size_b, setting.rules.sampling)
+    small = small_b if foreground is background else resize_nearest(foreground, layout.size, setting.rules.sampling)
+    output, best, heat = _Attend.apply(
         layout,
         watched,
         usable,
-        _pixels(small, layout.pad),
-        _pixels(small_b, layout.pad),
+        F.pad(small, (0, layout.pad)).flatten(2),
+        F.pad(small_b, (0, layout.pad)).flatten(2),
         _raw(background, layout),
         setting.scale / _norms(small_b, setting),
         1 / _norms(small, setting) if setting.rules.foreground_norm else None,
@@ -53,32 +52,26 @@ def _norms(small: Tensor, setting: Setting) -> Tensor:
     return patch_norm(sums, small.shape[1] * setting.kernel**2, setting).flatten(1)
 
 
-def _pixels(map: Tensor, pad: int) -> Tensor:
-    """(N, C, H, W) as padded rows of pixels, (N, H (W + pad), C)."""
-    return F.pad(map, (0, pad)).flatten(2).transpose(1, 2).contiguous()
-
-
 def _raw(background: Tensor, layout: Layout) -> Tensor:
-    """The background's pixels, (N, padded positions, rate^2 C)."""
+    """Pixels by their row and column in a position, (N, rate, rate, C, padded positions)."""
     rate = layout.setting.rate
-    places = [background[:, :, a::rate, b::rate] for a, b in layout.places()]
-    return _pixels(torch.cat(places, 1), layout.pad)
+    (height, width), (samples, channels) = layout.size_b, background.shape[:2]
+    places = background.reshape(samples, channels, height, rate, width, rate).permute(0, 3, 5, 1, 2, 4)
+    return F.pad(places, (0, layout.pad)).flatten(4)
 
 
 def _image(pixels: Tensor, layout: Layout) -> Tensor:
     """Back from pixels as in `_raw`, with a row above and one below the map, to (N, C, H, W)."""
-    (height, width), rate, places = layout.size, layout.setting.rate, layout.places()
-    inside = pixels.view(len(pixels), height + 2, layout.stride, rate**2, -1)[:, 1:-1, :width]
-    order = [places.index((a, b)) for a in range(rate) for b in range(rate)]
-    image = inside[:, :, :, order].view(len(pixels), height, width, rate, rate, -1)
-    return image.permute(0, 5, 1, 3, 2, 4).reshape(len(pixels), -1, height * rate, width * rate)
+    (height, width), rate = layout.size, layout.setting.rate
+    inside = pixels.view(*pixels.shape[:4], height + 2, layout.stride)[..., 1:-1, :width]
+    return inside.permute(0, 3, 4, 1, 5, 2).reshape(len(pixels), -1, height * rate, width * rate)
 
 
 def _blocks(layout: Layout, samples: int, device: str) -> Iterator[tuple[slice, int, int]]:
     """Samples, first and last row of the blocks in which all is done."""
     (height, width), (height_b, width_b) = layout.size, layout.size_b
     budget, row = BLOCK[device if device in BLOCK else "cuda"], width * height_b * width_b
-    count = -(-height // max(1, budget // row))  # blocks per sample
+    count = -(-height // max(ROWS, budget // row))  # blocks per sample
     rows, together = -(-height // count), max(1, budget // (row * height))
     for start in range(0, samples, together):
         for first in range(0, height, rows):
@@ -96,14 +89,15 @@ class _Attend(torch.autograd.Function):
         ctx.layout = layout
         ctx.save_for_backward(usable, *fields)
         (height, width), samples = layout.size, len(maps.raw)
-        output = maps.raw.new_zeros(samples, (height + 2) * layout.stride, maps.raw.shape[2])
+        output = maps.raw.new_zeros(*maps.raw.shape[:-1], (height + 2) * layout.stride)
         best = heat = None
         if watched is not None:
             best = usable.new_empty(samples, height * width, dtype=torch.long)
             heat = usable.new_empty(samples, len(watched), usable.shape[1])
             ctx.mark_non_differentiable(best, heat)
+        scratch = Scratch(usable)
         for some, first, last in _blocks(layout, samples, output.device.type):
-            block = Block(layout, maps.of(some), usable[some if len(usable) > 1 else slice(1)], first, last)
+            block = Block(layout, maps.of(some), usable[some if len(usable) > 1 else slice(1)], first, last, scratch)
             block.paste(output[some])
             if best is not None and heat is not None:
                 rows = block.own_rows(block.weights).reshape(len(block.weights), -1, usable.shape[1])
@@ -114,12 +108,20 @@ class _Attend(torch.autograd.Function):
         return output, best, heat
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        with torch.autocast(gradient.device.type, enabled=False):  # that of the forward pass does not reach here
+            return _Attend.gradients(ctx, gradient)
+
+    @staticmethod
+    def gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         usable, *fields = ctx.saved_tensors
         maps = Maps(*fields)
         gradients = Maps(*(None if map is None else torch.zeros_like(map) for map in fields))  # type: ignore[arg-type]
+        scratch = Scratch(usable)
         for some, first, last in _blocks(ctx.layout, len(maps.raw), gradient.device.type):
-            block = Block(ctx.layout, maps.of(some), usable[some if len(usable) > 1 else slice(1)], first, last)
+            block = Block(
+                ctx.layout, maps.of(some), usable[some if len(usable) > 1 else slice(1)], first, last, scratch
+            )
             block.backward(gradient[some], gradients.of(some))
         return None, None, None, *gradients.fields()

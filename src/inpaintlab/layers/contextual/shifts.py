@@ -8,65 +8,93 @@ A map is stored in row order. A *padded* one has columns of zeros at the end of 
 is a shift of the index, since what leaves a row on either side meets zeros. Sums leave other values than zeros in these
 columns; whoever uses a sum looks at the other columns only.
 
-Matrices are (N, foreground, background). All sums take a range of the foreground, so that a few rows of a map can be
-worked on at a time; what lies outside counts as 0.
+Matrices are (N, foreground, background), and may be a few rows of a map; outside of them is 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
+Step = tuple[int, int]
 
-def overlap(count: int, length: int, step: int) -> tuple[slice, slice]:
-    """Those i of `count` for which i + step is one of `length`, and these i + step."""
+
+def overlap(count: int, length: int, step: int) -> slice:
+    """Those i of `count` for which i + step is one of `length`."""
     start = min(max(0, -step), count)
-    stop = max(min(count, length - step), start)
-    return slice(start, stop), slice(start + step, stop + step)
+    return slice(start, max(min(count, length - step), start))
 
 
-def add_shifted(total: Tensor, matrix: Tensor, down: int, right: int) -> Tensor:
-    """total[i, j] += matrix[i + down, j + right], in place."""
-    rows, from_rows = overlap(total.shape[1], matrix.shape[1], down)
-    columns, from_columns = overlap(total.shape[2], matrix.shape[2], right)
-    total[:, rows, columns] += matrix[:, from_rows, from_columns]
+def moved(part: slice, step: int) -> slice:
+    """The slice `step` further on."""
+    return slice(part.start + step, part.stop + step)
+
+
+def add_shifted(total: Tensor, matrix: Tensor, step: Step) -> Tensor:
+    """total[i, j] += matrix[i + step[0], j + step[1]], in place."""
+    rows, columns = (overlap(total.shape[k + 1], matrix.shape[k + 1], step[k]) for k in (0, 1))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        total[:, rows, columns].add_(matrix[:, moved(rows, step[0]), moved(columns, step[1])])
     return total
 
 
-def diagonal_sum(total: Tensor, matrix: Tensor, reach: int, start: int, down: int = 1, right: int = 1) -> Tensor:
-    """total[i, j] = sum of matrix[start + i + d down, j + d right] over d = -reach ... reach.
+def shifted_sum(total: Tensor, matrix: Tensor, *steps: Step) -> Tensor:
+    """total[i, j] = sum of matrix[i + step[0], j + step[1]] over the steps.
 
-    The adjoint is the same sum from -start.
+    The adjoint has the opposite steps, and the two matrices' places exchanged.
     """
-    _copy_rows(total, matrix, start)
-    for d in range(1, reach + 1):
-        add_shifted(total, matrix, start + d * down, d * right)
-        add_shifted(total, matrix, start - d * down, -d * right)
+    if len(steps) == 1:
+        return add_shifted(total.zero_(), matrix, steps[0])
+    rows, columns = ([overlap(total.shape[k + 1], matrix.shape[k + 1], step[k]) for step in steps[:2]] for k in (0, 1))
+    top, left = max(part.start for part in rows), max(part.start for part in columns)
+    bottom, right = max(top, min(part.stop for part in rows)), max(left, min(part.stop for part in columns))
+    terms = [matrix[:, top + down : bottom + down, left + aside : right + aside] for down, aside in steps[:2]]
+    torch.add(*terms, out=total[:, top:bottom, left:right])
+    # The frame, where only one of the two exists.
+    for part, row, column in (
+        (total[:, :top], 0, 0),
+        (total[:, bottom:], bottom, 0),
+        (total[:, top:bottom, :left], top, 0),
+        (total[:, top:bottom, right:], top, right),
+    ):
+        if part.numel():
+            part.zero_()
+            for down, aside in steps[:2]:
+                add_shifted(part, matrix, (down + row, aside + column))
+    for step in steps[2:]:
+        add_shifted(total, matrix, step)
     return total
+
+
+def diagonal(reach: int, start: int, down: int = 1, aside: int = 1) -> list[Step]:
+    """Steps from row `start`: none, and up to `reach` times (down, aside) forwards and back."""
+    return [(start + d * down, d * aside) for d in sorted(range(-reach, reach + 1), key=abs)]
+
+
+def opposite(steps: list[Step]) -> list[Step]:
+    """The steps back."""
+    return [(-down, -aside) for down, aside in steps]
 
 
 def column_sum(total: Tensor, matrix: Tensor, reach: int, start: int) -> Tensor:
-    """Sum over steps d = -reach ... reach in column order, where the foreground's rows start + y + d exist.
+    """Sum over steps d = -reach ... reach in column order, as far as the foreground's rows start + y + d exist.
 
     Both matrices are (N, rows, width, height, width): the background continues at the top of the next column below its
     last row; the foreground does not, whoever calls provides rows for that. The adjoint is the same sum from -start.
     """
-    _copy_rows(total, matrix, start)
+    rows = overlap(total.shape[1], matrix.shape[1], start)
+    total[:, : rows.start] = 0
+    total[:, rows] = matrix[:, moved(rows, start)]
+    total[:, rows.stop :] = 0
     height, width = total.shape[3:]
     for d in (*range(-reach, 0), *range(1, reach + 1)):
-        rows, from_rows = overlap(total.shape[1], matrix.shape[1], start + d)
+        rows = overlap(total.shape[1], matrix.shape[1], start + d)
+        source = matrix[:, moved(rows, start + d)]
         for (ys, xs), (from_ys, from_xs) in column_pieces(height, width, d):
-            total[:, rows, :, ys, xs] += matrix[:, from_rows, :, from_ys, from_xs]
+            total[:, rows, :, ys, xs].add_(source[:, :, :, from_ys, from_xs])
     return total
-
-
-def _copy_rows(total: Tensor, matrix: Tensor, start: int) -> None:
-    """total[i] = matrix[start + i], 0 where there is none."""
-    rows, from_rows = overlap(total.shape[1], matrix.shape[1], start)
-    total[:, : rows.start] = 0
-    total[:, rows] = matrix[:, from_rows]
-    total[:, rows.stop :] = 0
 
 
 def column_pieces(height: int, width: int, step: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
@@ -75,6 +103,6 @@ def column_pieces(height: int, width: int, step: int) -> Iterator[tuple[tuple[sl
     Below the last row of a column the next column begins.
     """
     for turn in range(step // height, (height - 1 + step) // height + 1):
-        rows, to_rows = overlap(height, height, step - turn * height)
-        columns, to_columns = overlap(width, width, turn)
-        yield (rows, columns), (to_rows, to_columns)
+        down = step - turn * height
+        rows, columns = overlap(height, height, down), overlap(width, width, turn)
+        yield (rows, columns), (moved(rows, down), moved(columns, turn))
