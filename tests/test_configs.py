@@ -17,7 +17,7 @@ from inpaintlab import paths
 from inpaintlab.errors import UserError
 
 ROOTLESS = {
-    *("photos", "irregular", "irregular_10_50", "irregular_and_square", "center", "square"),
+    *("photos", "irregular", "irregular_10_50", "irregular_and_square", "center", "center_120", "square"),
     *("deepfill_box", "strokes_and_box"),
     *configs.options("trainer"),
     *configs.options("logger"),

@@ -22,8 +22,8 @@ SYSTEMS = [
 def small(system: str) -> nn.Module:
     torch.manual_seed(0)
     build = importlib.import_module(f"inpaintlab.networks.{system}").Generator
-    options = {"width": 0.25} if "width" in inspect.signature(build).parameters else {}
-    return build(**options)
+    options = {"width": 0.25, "levels": 5}
+    return build(**{name: value for name, value in options.items() if name in inspect.signature(build).parameters})
 
 
 def pictures(multiple: int, height: int = 4, width: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,7 +41,8 @@ def test_gradient_reaches_every_weight_and_all_is_finite(system: str) -> None:
     image, hole = pictures(network.multiple)
     output = network(image, hole)
     assert output.image.shape == image.shape
-    (output.image.square().mean() + sum(f.square().mean() for f in output.features)).backward()
+    pictures_made = [output.image] if output.coarse is None else [output.image, output.coarse]
+    torch.stack([x.square().mean() for x in (*pictures_made, *output.features)]).sum().backward()
     for name, weight in network.named_parameters():
         assert weight.grad is not None, name
         assert torch.isfinite(weight.grad).all(), name

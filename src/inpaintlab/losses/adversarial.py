@@ -83,6 +83,34 @@ class Wasserstein:
         return torch.stack(sides).sum()
 
 
+class RelativisticLeastSquares:
+    """Relativistic average least squares (Jolicoeur-Martineau 2019), halved as CSA's code has it.
+
+    With f and r the scores of fake and real pictures and E the mean over all scores of the batch, the discriminator
+    minimises 1/2 [E(r - E f - 1)^2 + E(f - E r + 1)^2], the generator the same with both ones' signs turned. CSA's
+    Eqs. 5 and 6 have leading minus signs, with which both would be pushed the wrong way.
+    """
+
+    relativistic = True
+
+    @in_float32
+    def generator(self, fake: Scores, real: Scores | None) -> Tensor:
+        if real is None:
+            raise ValueError("a relativistic loss needs the scores of the real pictures too")
+        return torch.stack([self._apart(f, r) for f, r in zip(fake, real, strict=True)]).sum()
+
+    @in_float32
+    def discriminator(self, fake: Scores, real: Scores) -> Tensor:
+        return torch.stack([self._apart(r, f) for f, r in zip(fake, real, strict=True)]).sum()
+
+    @staticmethod
+    def _apart(above: Tensor, below: Tensor) -> Tensor:
+        """How far the scores are from lying by 1 above the mean of the others, and those below."""
+        up = (above - below.mean() - 1).square().mean()
+        down = (below - above.mean() + 1).square().mean()
+        return (up + down) / 2
+
+
 @in_float32
 def gradient_penalty(
     judge: Callable[[Tensor], Scores],

@@ -51,3 +51,28 @@ def _literal_style(features: Tensor, target: Tensor) -> Tensor:
     difference = (gram(features) - gram(target)) * (c * h * w)
     # The tiny constant keeps the gradient of the root finite where the two are equal.
     return (difference.square().sum((1, 2)) + 1e-12).sqrt().mean() / c**2
+
+
+@in_float32
+def consistency(features: Sequence[Tensor], target: Tensor, hole: Tensor, mask_target: bool = True) -> Tensor:
+    """CSA's Eq. 4: squared distances of several features from one target in the hole, added up.
+
+    The sum over the missing positions is divided by the number of all elements, so it grows with the hole.
+
+    Args:
+        features: each (N, C, H, W).
+        target: (N, C, H, W), VGG-16's of the original picture.
+        hole: (N, 1, H, W) at that resolution, 1 = missing.
+        mask_target: False compares the features, zero outside the hole, with the whole target, as released.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    for f in features:
+        if f.shape != target.shape:
+            raise ValueError(
+                f"features {tuple(f.shape)} cannot be compared with a target {tuple(target.shape)}; the consistency "
+                "loss needs a generator of width 1 and the VGG layer of the same size"
+            )
+    wanted = target * hole if mask_target else target
+    return torch.stack([(f * hole - wanted).square().mean() for f in features]).sum()

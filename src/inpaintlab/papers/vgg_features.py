@@ -12,16 +12,16 @@ from inpaintlab.networks.vgg import Vgg16
 TERMS = ("perceptual", "style")
 
 
-def require(vgg: Vgg16 | None, loss_weights: Mapping[str, float]) -> None:
+def require(vgg: Vgg16 | None, loss_weights: Mapping[str, float], terms: Sequence[str] = TERMS) -> None:
     """Raise ValueError if a term that needs VGG-16 has a weight, and there is none."""
-    if vgg is None and any(loss_weights[name] for name in TERMS):
-        raise ValueError(f"the terms {' and '.join(TERMS)} need VGG-16; without it their weights must be 0")
+    if vgg is None and any(loss_weights[name] for name in terms):
+        raise ValueError(f"the terms {' and '.join(terms)} need VGG-16; without it their weights must be 0")
 
 
-def remarks(vgg: Vgg16 | None) -> list[str]:
-    """What results must say about it."""
+def remarks(vgg: Vgg16 | None, without: str = "the perceptual and style terms have weight 0") -> list[str]:
+    """What results must say about it; `without` says what its absence means."""
     if vgg is None:
-        return ["trained without VGG-16: the perceptual and style terms have weight 0"]
+        return [f"trained without VGG-16: {without}"]
     return ["trained with an untrained VGG-16 (random weights)"] if vgg.untrained else []
 
 

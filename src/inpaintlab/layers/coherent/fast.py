@@ -1,0 +1,89 @@
+"""Coherent semantic attention by one matrix product and one scan; the same function as `plain`, up to rounding.
+
+The matches are found without gradient, as in the definition, and the similarities recomputed from the matched patches.
+Known patches are normalised before the product: to divide the scores is the same function, but near ties then fall
+differently.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from inpaintlab.layers.coherent.hole import Table
+from inpaintlab.layers.coherent.rules import EPSILON, Rules, Trace
+from inpaintlab.layers.coherent.scan import scan
+
+
+def attend(features: Tensor, table: Table, rules: Rules) -> tuple[Tensor, Trace]:
+    """Features (N, C, H, W) with the missing positions generated anew, and the record of how."""
+    filled, match, dmax, dad, weight = _Fill.apply(features, table, rules)
+    return filled, Trace(table.holes, table.valid(), match, dmax, dad, weight, (features.shape[2], features.shape[3]))
+
+
+class _Fill(torch.autograd.Function):
+    """Whole maps are handled here, so that each pass over them is made once; autograd sees the n positions only."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, table: Table, rules: Rules) -> tuple[Tensor, ...]:
+        columns = features.flatten(2)
+        hole = _take(columns, table.holes)  # (N, C, n)
+        match = _search(columns, hole, table)
+        wanted = ctx.needs_input_grad[0]
+        ends = _rows(hole).requires_grad_(wanted), _rows(_take(columns, match)).requires_grad_(wanted)
+        with torch.set_grad_enabled(wanted):
+            generated, dmax, dad, weight = _generate(ends[0], ends[1], table, rules)
+        ctx.ends, ctx.generated, ctx.table, ctx.match = ends, generated, table, match
+        filled = columns.clone().scatter_(2, _spread(table.holes, columns), generated.detach().transpose(1, 2))
+        notes = (match, dmax.detach(), dad, weight)
+        ctx.mark_non_differentiable(*notes)
+        return filled.view_as(features), *notes
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:
+        columns = gradient.flatten(2)
+        arriving = _rows(_take(columns, ctx.table.holes))
+        with torch.autocast(gradient.device.type, enabled=False):  # a training step may call backward inside it
+            hole, patch = torch.autograd.grad(ctx.generated, ctx.ends, arriving, retain_graph=True)
+        result = columns.clone().scatter_(2, _spread(ctx.table.holes, columns), hole.transpose(1, 2))
+        result.scatter_add_(2, _spread(ctx.match, columns), patch.transpose(1, 2))
+        return result.view_as(gradient), None, None
+
+
+def _search(columns: Tensor, hole: Tensor, table: Table) -> Tensor:
+    """Raster indices (N, n) of the first of the most similar known columns of (N, C, H W), for `hole` (N, C, n)."""
+    known = _take(columns, table.known)
+    known /= known.square().sum(1, keepdim=True).sqrt_().add_(EPSILON)
+    return table.known.gather(1, (hole.transpose(1, 2) @ known).max(2).indices)
+
+
+def _generate(hole: Tensor, patch: Tensor, table: Table, rules: Rules) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Generated patches from features of the hole and their matches, all (N, n, C); Dmax, Dad and weights (N, n)."""
+    hole_norm, patch_norm = (x.norm(dim=2, keepdim=True) + EPSILON for x in (hole, patch))
+    unit = hole / hole_norm
+    dmax = ((unit if rules.cosine else hole) * patch).sum(2) / patch_norm.squeeze(2)
+    dmax = dmax.relu() if rules.cosine else dmax
+    reference = unit if rules.dad_reference == "original" else patch / patch_norm
+    generated, weight, dad = scan(reference, dmax, patch, table.counts, rules.cosine)
+    if min(table.counts) < hole.shape[1]:
+        generated = torch.where(table.valid().unsqueeze(2), generated, hole)
+    return generated, dmax, dad, weight
+
+
+def _spread(indices: Tensor, columns: Tensor) -> Tensor:
+    """Indices (N, k) for all channels of (N, C, H W)."""
+    return indices.unsqueeze(1).expand(-1, columns.shape[1], -1)
+
+
+def _take(columns: Tensor, indices: Tensor) -> Tensor:
+    """Columns (N, C, k) of (N, C, H W)."""
+    return columns.gather(2, _spread(indices, columns))
+
+
+def _rows(columns: Tensor) -> Tensor:
+    """(N, C, k) to (N, k, C), contiguous."""
+    return columns.transpose(1, 2).contiguous()

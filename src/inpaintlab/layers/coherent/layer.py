@@ -1,0 +1,119 @@
+"""Coherent semantic attention (Liu et al., ICCV 2019, Section 3.2, Eqs. 1-3, Algorithm 1).
+
+Each missing position is filled with a mix of its most similar known patch and of the patch generated just before, in
+raster order over all missing positions of the picture. Patches are 1x1.
+
+The released code differs in the similarities (`Rules`) and in the gradient: its hand-written backward pass cuts the
+attention to integers, doubles the gradient at known positions, and lets hole positions keep theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from inpaintlab.layers.coherent import fast, plain
+from inpaintlab.layers.coherent.hole import table
+from inpaintlab.layers.coherent.rules import Kept, Rules, Trace
+
+BACKWARDS = ("paper", "released")
+IMPLEMENTATIONS = {"fast": fast.attend, "plain": plain.attend}
+
+
+class CoherentAttention(nn.Module):
+    """Attention without weights, called as `layer(features, hole)`.
+
+    Args:
+        similarity, dad_reference: see `Rules`.
+        backward: "paper": the exact derivative, matches held fixed. "released": that of the released code.
+        implementation: "fast", or "plain", which reads like the definition and walks the positions in Python.
+
+    Attributes:
+        keep_attention: set it to have `kept` filled by each forward pass that finds a hole.
+        points: whose attention is kept, (y, x) in [0, 1] of the picture; none by default.
+        kept: of the last forward pass with `keep_attention`; None if there was no hole.
+
+    Raises:
+        ValueError: for an unknown choice.
+    """
+
+    def __init__(
+        self,
+        *,
+        similarity: str = "cosine",
+        dad_reference: str = "original",
+        backward: str = "paper",
+        implementation: str = "fast",
+    ) -> None:
+        super().__init__()
+        if backward not in BACKWARDS:
+            raise ValueError(f"backward={backward!r} is unknown; known are {', '.join(BACKWARDS)}")
+        if implementation not in IMPLEMENTATIONS:
+            raise ValueError(f"implementation={implementation!r} is unknown; known are {', '.join(IMPLEMENTATIONS)}")
+        self.rules = Rules(similarity, dad_reference)
+        self.gradient, self.implementation = backward, implementation
+        self.keep_attention = False
+        self.points: Sequence[tuple[float, float]] | None = None
+        self.kept: Kept | None = None
+
+    def forward(self, features: Tensor, hole: Tensor) -> Tensor:
+        """Generate the missing positions; known ones stay as they are.
+
+        Args:
+            features: (N, C, H, W). Computed in float32 (or float64), also under mixed precision.
+            hole: (N, 1, H, W), or (1, 1, H, W) for all samples, at the features' resolution, 1 = missing
+                (`feature_hole`). A sample without any known position comes back unchanged, as one without hole does.
+
+        Raises:
+            ValueError: if the two do not fit together.
+        """
+        n, _, height, width = features.shape
+        if hole.shape not in ((n, 1, height, width), (1, 1, height, width)):
+            raise ValueError(
+                f"a hole of shape {tuple(hole.shape)} does not fit features {tuple(features.shape)}: it must be "
+                f"({n}, 1, {height}, {width}) or (1, 1, {height}, {width}), as feature_hole makes it"
+            )
+        self.kept = None
+        places = table(hole.expand(n, -1, -1, -1))
+        if not max(places.counts):
+            return features
+        with torch.autocast(features.device.type, enabled=False):
+            wide = features if features.dtype == torch.float64 else features.float()
+            attend = IMPLEMENTATIONS[self.implementation]
+            if self.gradient == "paper":
+                filled, trace = attend(wide, places, self.rules)
+            else:
+                filled, trace = attend(wide.detach(), places, self.rules)
+                filled = _ReleasedGradient.apply(wide, filled, trace)
+        if self.keep_attention:
+            self.kept = self._keep(trace)
+        return filled.to(features.dtype)
+
+    def _keep(self, trace: Trace) -> Kept:
+        points = tuple(self.points or ())
+        return Kept(trace.offsets(), trace.heat(points), points, trace)
+
+
+class _ReleasedGradient(torch.autograd.Function):
+    """`filled`, with the gradient g + trunc(A)^T g for the features, A the attention of all positions."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, filled: Tensor, trace: Trace) -> Tensor:
+        ctx.trace = trace
+        return filled.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        trace: Trace = ctx.trace
+        rows = gradient.flatten(2).transpose(1, 2)  # (N, H W, C)
+        places = trace.holes.unsqueeze(2).expand(-1, -1, rows.shape[2])
+        at_holes = rows.gather(1, places) * trace.valid.unsqueeze(2)
+        known = rows.scatter_add(1, places, -at_holes)  # the one-hot rows of A
+        with torch.autocast(gradient.device.type, enabled=False):  # a training step may call backward inside it
+            added = known + trace.attention().trunc().transpose(1, 2) @ at_holes
+        return gradient + added.transpose(1, 2).reshape(gradient.shape), None, None
