@@ -84,7 +84,7 @@ def test_rows_are_the_networks_that_they_name() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mask_update": "max_pool"}, "mask_update='max_pool' is unknown; known are learnable, partial"),
+        ({"mask_update": "pool"}, "mask_update='pool' is unknown; known are learnable, partial, max_pool"),
         ({"reverse": "no"}, "reverse='no' is unknown; known are learnable, partial, or null"),
         ({"activation": "gelu"}, "known are gaussian"),
         ({"update_activation": "gelu"}, "known are power"),

@@ -8,6 +8,7 @@ import pkgutil
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import inpaintlab.networks
@@ -87,3 +88,40 @@ def test_no_hole_and_all_hole_are_finite(system: str, value: float) -> None:
     image, hole = pictures(network.multiple)
     with torch.no_grad():
         assert torch.isfinite(network(image, torch.full_like(hole, value)).image).all()
+
+
+# ---------------------------------------------------------------------- cross-breeding
+@pytest.mark.parametrize("mask_update", ["max_pool", "resized", "partial", "learnable"])
+@pytest.mark.parametrize("system", ["msanet", "lbam"])
+def test_any_mask_update_fits_a_network_that_takes_one(system: str, mask_update: str) -> None:
+    torch.manual_seed(0)
+    build = importlib.import_module(f"inpaintlab.networks.{system}").Generator
+    own, bred = build(width=0.25), build(width=0.25, mask_update=mask_update)
+    bred.load_state_dict(own.state_dict(), strict=False)
+    image, hole = pictures(own.multiple, 1, 1)
+    image, hole = (F.interpolate(x, (128, 128)) for x in (image, hole))
+    output = bred(image, hole).image
+    same = mask_update == {"msanet": "max_pool", "lbam": "learnable"}[system]
+    assert torch.equal(output, own(image, hole).image) == same
+    output.square().mean().backward()
+    learned = [p for name, p in bred.named_parameters() if "mask" in name and "reverse" not in name]
+    assert bool(learned) == (mask_update == "learnable")
+    assert all(p.grad is not None for p in learned if p.dim() == 4)
+
+
+@pytest.mark.parametrize("attention", ["contextual", "csa", "none"])
+@pytest.mark.parametrize("system", ["deepfill_v1", "gconv", "csa"])
+def test_any_patch_attention_takes_the_place_of_any_other(system: str, attention: str) -> None:
+    outputs, image, hole = [], torch.rand(2, 3, 64, 96), torch.zeros(2, 1, 64, 96)
+    hole[0, :, 10:50, 20:70], hole[1, :, 30:60, :40] = 1, 1
+    for chosen in (attention, "none"):
+        torch.manual_seed(0)
+        options = {"levels": 5} if system == "csa" else {}
+        network = importlib.import_module(f"inpaintlab.networks.{system}").Generator(
+            width=0.25, attention=chosen, **options
+        )
+        network.keep_attention = True
+        output = network.eval()(image, hole)
+        assert ("flow" in output.attention) == (chosen != "none")
+        outputs.append(output.image)
+    assert torch.equal(*outputs) == (attention == "none")

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from inpaintlab.batch import Output
 from inpaintlab.image import empty_hole
+from inpaintlab.layers.coherent import CoherentAttention
 from inpaintlab.layers.contextual import ContextualAttention, resize_nearest
 from inpaintlab.layers.same_conv import SameConv
 
@@ -256,10 +257,10 @@ class CoarseToFine(nn.Module):
                 maps["heat"] = attention.kept.heat
         return Output(image=(second + 1) / 2, coarse=(first + 1) / 2, attention=maps)
 
-    def _watched(self) -> ContextualAttention | None:
+    def _watched(self) -> ContextualAttention | CoherentAttention | None:
         """The attention layer, told what to keep; None if there is nothing to keep."""
         layer = getattr(self.refinement, "attention", None)
-        if not isinstance(layer, ContextualAttention):
+        if not isinstance(layer, (ContextualAttention, CoherentAttention)):
             return None
         layer.keep_attention, layer.points = self.keep_attention, self.points
         return layer if self.keep_attention else None

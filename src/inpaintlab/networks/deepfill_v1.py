@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from inpaintlab.layers.coherent import CoherentAttention
 from inpaintlab.layers.contextual import RULES, ContextualAttention
 from inpaintlab.networks.coarse_to_fine import (
     CoarseToFine,
@@ -50,6 +51,7 @@ ATTENTIONS: dict[str, Callable[[str], nn.Module | None]] = {
     "contextual": lambda rules: ContextualAttention(
         rules=replace(RULES["mmagic" if rules == "mirror" else rules], mask="per_sample")
     ),
+    "csa": lambda rules: CoherentAttention(),
     "none": lambda rules: None,
 }
 
@@ -66,7 +68,7 @@ class Generator(CoarseToFine):
         refinement: "attention", the full network; "convolution", without the attention branch (2,758,118 parameters);
             "copy", the coarse network a second time (2,896,454 parameters). No code has the paper's "baseline", the
             two-stage network without attention; its size speaks for "copy".
-        attention: "contextual", or "none", which leaves the attention branch without its attention.
+        attention: "contextual"; "csa" in its place; or "none", which leaves the attention branch without any.
         width: factor on all numbers of maps, for small trials.
     """
 

@@ -41,7 +41,7 @@ class Generator(CoarseToFine):
 
     Args:
         variant: "tf" or "mmagic", see above; the latter needs sides of 72 or more.
-        attention: "contextual" or "none".
+        attention: "contextual", "csa" or "none".
         initial: weights as the code of the variant initialises them ("authors"; for mmagic the framework's default), or
             "preserving" the size of features, which speeds up short trials.
         width: factor on all numbers of maps, for small trials.

@@ -15,7 +15,7 @@ as a fourth channel. The mask branch sees three equal channels; one stands for t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -25,9 +25,9 @@ from inpaintlab.batch import Output
 from inpaintlab.image import empty_hole
 from inpaintlab.layers import mask_activation, strided
 from inpaintlab.layers.bidirectional import DecoderBlock, EncoderBlock, Maps, follow
-from inpaintlab.layers.mask_update import LearnableMaskUpdate, PartialMaskUpdate
+from inpaintlab.layers.mask_update import LearnableMaskUpdate, MaxPoolMaskUpdate, PartialMaskUpdate, ResizedMask
 
-MASK_UPDATES = ("learnable", "partial")
+MASK_UPDATES = ("learnable", "partial", "max_pool", "resized")
 OUTPUTS = ("tanh", "abs_tanh")
 PROFILES: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -44,7 +44,8 @@ class Generator(nn.Module):
     Training loops call `constrain` after each optimiser step.
 
     Args:
-        mask_update: of the forward path, "learnable" or "partial" (fixed means and binary updates, "unlearned").
+        mask_update: of the forward path, "learnable" or "partial" (fixed means and binary updates, "unlearned");
+            also those of MSA-Net, "max_pool" and "resized".
         reverse: the same for the reverse path, or None to leave it out ("forward" in Table 2: the decoder's half of
             the features is then not multiplied, inferred). Whether "unlearned" concerns both paths is not said.
         activation: g_A of learnable paths: "gaussian", "sigmoid", "leaky_relu", "relu".
@@ -85,8 +86,13 @@ class Generator(nn.Module):
         maps = [max(4, round(n * width / 4) * 4) for n in (64, 128, 256, 512, 512, 512, 512)]
 
         def path(kind: str, layers: int, **initial: float) -> nn.ModuleList:
-            if kind == "partial":
-                return nn.ModuleList(PartialMaskUpdate((1,), mask_kernel, 2, 1) for _ in range(layers))
+            fixed: dict[str, Callable[[], nn.Module]] = {
+                "partial": lambda: PartialMaskUpdate((1,), mask_kernel, 2, 1),
+                "max_pool": lambda: MaxPoolMaskUpdate(mask_kernel, 2, 1),
+                "resized": ResizedMask,
+            }
+            if kind in fixed:
+                return nn.ModuleList(fixed[kind]() for _ in range(layers))
             updates, inputs = nn.ModuleList(), 3
             for outputs in maps[:layers]:
                 g_a = mask_activation.attention(activation, **initial)

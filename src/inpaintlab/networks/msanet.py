@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from inpaintlab.batch import Output
 from inpaintlab.image import empty_hole
 from inpaintlab.layers import gate_attention as gates
-from inpaintlab.layers.mask_update import MaxPoolMaskUpdate, ResizedMask
+from inpaintlab.layers import mask_activation
+from inpaintlab.layers.bidirectional import follow
+from inpaintlab.layers.mask_update import LearnableMaskUpdate, MaxPoolMaskUpdate, PartialMaskUpdate, ResizedMask
 
 T = TypeVar("T")
 
@@ -35,7 +37,14 @@ SPATIAL_ATTENTIONS: dict[str, Callable[..., nn.Module]] = {
     "cbam": gates.CbamSpatialAttention,
     "sca": gates.ScaSpatialAttention,
 }
-MASK_UPDATES: dict[str, Callable[[], nn.Module]] = {"max_pool": MaxPoolMaskUpdate, "resized": ResizedMask}
+MASK_UPDATES: dict[str, Callable[[], nn.Module]] = {
+    "max_pool": MaxPoolMaskUpdate,
+    "resized": ResizedMask,
+    "partial": lambda: PartialMaskUpdate(stride=2),
+    "learnable": lambda: LearnableMaskUpdate(
+        1, 1, mask_activation.attention("gaussian"), mask_activation.update("power"), kernel=3
+    ),
+}
 
 
 def _pick(option: str, name: str, known: dict[str, T]) -> T:
@@ -48,6 +57,10 @@ def _conv(inputs: int, outputs: int, kernel: int, *, stride: int = 1, rate: int 
     padding = rate * (kernel - 1) // 2
     conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, dilation=rate)
     return nn.Sequential(conv, nn.ReLU())
+
+
+def _join(x: Tensor, masks: Sequence[Tensor]) -> Tensor:
+    return torch.cat([x, *(mask.to(x.dtype) for mask in masks)], 1)
 
 
 def _initialise(module: nn.Module) -> None:
@@ -149,7 +162,7 @@ class Generator(nn.Module):
     Args:
         block: multi-scale structure of the units: "msau", "single", "inception_v1", "inception_v3" (Table 2).
         mask_update: "max_pool" (the paper's MUM), "resized" (deeper masks without an update) or None (only the
-            input carries the mask; "No-MUM" of Table 3).
+            input carries the mask; "No-MUM" of Table 3); also those of PConv, "partial", and LBAM, "learnable".
         c_a: channel attention of each MSAU: "augmented", "cbam", "sca", "se" or None (Tables 4, 5).
         s_a: spatial attention on each scale: "fusing", "cbam", "sca" or None.
         cs_a: (channel, spatial) attention of each restoration unit, or None.
@@ -186,7 +199,8 @@ class Generator(nn.Module):
             build = _pick("spatial attention", name, SPATIAL_ATTENTIONS)
             return build(maps, gate=gate) if name == "fusing" else build(maps)
 
-        self.mask_update = _pick("mask_update", mask_update, MASK_UPDATES)() if mask_update else None
+        update = _pick("mask_update", mask_update, MASK_UPDATES) if mask_update else None
+        self.mask_updates = nn.ModuleList(update() for _ in range(n_msau)) if update else None
         joined = 1 if mask_update else 0  # the mask is joined to the input of every downsampling convolution
         self.extract_first = _conv(4, first, 7)
         self.extract_down = _conv(first + joined, middle, 3, stride=2)
@@ -226,19 +240,22 @@ class Generator(nn.Module):
         """
         valid = 1 - hole
         x = self.extract_first(torch.cat([empty_hole(image, hole), valid], 1))
-        x, valid = self._down(self.extract_down, x, valid)
-        x = self.extract_last(x)
-        for down, scales, aggregate in zip(self.downs, self.pyramids, self.aggregates, strict=True):
-            x, valid = self._down(down, x, valid)
-            x = aggregate(scales(x))
+        first, *masks = self._joined(valid)
+        x = self.extract_last(self.extract_down(_join(x, first)))
+        for mask, down, scales, aggregate in zip(masks, self.downs, self.pyramids, self.aggregates, strict=True):
+            x = aggregate(scales(down(_join(x, mask))))
         features = [x]
         for unit in self.restore:
             x = unit(x)
             features.append(x)
         return Output(image=self.output(x), features=tuple(features))
 
-    def _down(self, conv: nn.Module, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        if self.mask_update is None:
-            return conv(x), valid
-        _, smaller = self.mask_update(valid)
-        return conv(torch.cat([x, valid.to(x.dtype)], 1)), smaller
+    def _joined(self, valid: Tensor) -> list[list[Tensor]]:
+        """The mask that each downsampling convolution sees beside the features, or nothing."""
+        if self.mask_updates is None:
+            return [[] for _ in range(1 + len(self.downs))]
+        return [[valid], *([gate] for gate, _ in follow(self.mask_updates, valid))]
+
+    def constrain(self) -> None:
+        """Clamp the parameters of learned mask updates into their ranges; for after an optimiser's step."""
+        mask_activation.constrain(self)
