@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from inpaintlab.data.holes import FreeForm
 from inpaintlab.layers.coherent import CoherentAttention
-from inpaintlab.networks.csa import Refinement
+from inpaintlab.networks.csa_stages import Refinement
 from inpaintlab.tables.publish import fill_blocks
 
 SIDE, TOLERANCE = 32, 1e-5

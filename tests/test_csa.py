@@ -18,6 +18,7 @@ from inpaintlab.losses.feature import consistency
 from inpaintlab.networks import csa
 from inpaintlab.networks.csa import Generator
 from inpaintlab.networks.csa_critics import ConventionalFeatureDiscriminator, Discriminator, FeaturePatchDiscriminator
+from inpaintlab.networks.csa_stages import Refinement, Rough
 from inpaintlab.networks.vgg import Vgg16
 from inpaintlab.papers.csa import CSA
 from inpaintlab.papers.schedules import constant_then_linear
@@ -62,7 +63,7 @@ def full() -> CSA:
 # ---------------------------------------------------------------------- networks
 def test_the_full_model_has_the_released_number_of_parameters() -> None:
     with torch.device("meta"):
-        rough, refinement = csa.Rough(), csa.Refinement(lambda maps: CoherentAttention())
+        rough, refinement = Rough(), Refinement(lambda maps: CoherentAttention())
         critics = Discriminator()
     assert sum(p.numel() for p in rough.parameters()) == 54_419_459
     assert sum(p.numel() for p in refinement.parameters()) == 77_692_291

@@ -19,8 +19,9 @@ from inpaintlab.batch import Batch
 from inpaintlab.layers.coherent import CoherentAttention, feature_hole
 from inpaintlab.losses.adversarial import RelativisticLeastSquares
 from inpaintlab.losses.feature import consistency
-from inpaintlab.networks.csa import PROFILES, Generator, Refinement, Rough, authors_name
+from inpaintlab.networks.csa import PROFILES, Generator, authors_name
 from inpaintlab.networks.csa_critics import Discriminator, FeaturePatchDiscriminator, PatchDiscriminator
+from inpaintlab.networks.csa_stages import Refinement, Rough
 from inpaintlab.networks.vgg import Vgg16
 from inpaintlab.papers.csa import CSA
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from inpaintlab.networks.csa import initialise
+from inpaintlab.networks.csa_stages import initialise
 
 FEATURES = ("patch", "conventional", None)
 POOL3 = 256  # channels of VGG-16's features behind its third pooling
