@@ -23,7 +23,7 @@ from torchvision import transforms
 from inpaintlab.data import bins, seeds
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import FreeForm
-from inpaintlab.data.pictures import Item
+from inpaintlab.data.items import Item
 from inpaintlab.data.stream import TrainSet
 from inpaintlab.tables.publish import fill_blocks
 
@@ -86,7 +86,9 @@ def main() -> None:
                 return plain(Image.open(files[call % len(files)]).convert("RGB"))
 
             def read_ours(call: int, items: list[Item] = items, geometry: Geometry = geometry) -> object:
-                return geometry.train(items[call % len(items)].load(geometry.at_least), seeds.generator("bench", call))
+                return geometry.train(
+                    items[call % len(items)].load_for_training(geometry.at_least), seeds.generator("bench", call)
+                )
 
             def read_all(call: int, dataset: TrainSet = dataset) -> object:
                 return dataset[divmod(call, len(dataset))]

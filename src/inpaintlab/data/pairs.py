@@ -19,7 +19,7 @@ from inpaintlab.data import seeds
 from inpaintlab.data.files import Picture
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import Hole, HoleSource
-from inpaintlab.data.pictures import Item
+from inpaintlab.data.items import Item
 from inpaintlab.data.stream import sample
 
 

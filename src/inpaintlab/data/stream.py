@@ -13,7 +13,7 @@ from inpaintlab.data import seeds
 from inpaintlab.data.files import Picture
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import Hole, HoleSource
-from inpaintlab.data.pictures import Item
+from inpaintlab.data.items import Item
 from inpaintlab.errors import UserError
 
 Key = tuple[int, int]  # epoch, index of the picture
@@ -41,7 +41,7 @@ class TrainSet(Dataset[dict[str, Tensor | str]]):
         epoch, index = key
         rng = seeds.generator("sample", self.seed, epoch, index)
         item = self.items[index]
-        picture = self.geometry.train(item.load(self.geometry.at_least), rng)
+        picture = self.geometry.train(item.load_for_training(self.geometry.at_least), rng)
         name = self.holes.bins[int(rng.integers(len(self.holes.bins)))]
         return sample(picture, self.holes.draw(rng, name, *picture.shape[:2]), item.name)
 
