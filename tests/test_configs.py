@@ -16,7 +16,7 @@ from inpaintlab import config as configs
 from inpaintlab import paths
 from inpaintlab.errors import UserError
 
-ROOTLESS = {"photos", "irregular", "irregular_10_50", "irregular_and_square", "center", "square"} | {
+ROOTLESS = {"photos", "irregular", "irregular_10_50", "irregular_and_square", "center", "square", "quick_draw"} | {
     *configs.options("trainer"),
     *configs.options("logger"),
 }
@@ -59,6 +59,7 @@ def test_listed_generator_options_are_the_constructors_defaults(model: str) -> N
 def test_every_option_of_every_group_composes(group: str) -> None:
     for option in configs.options(group):
         root = [f"{group}.root=/nowhere"] if option not in ROOTLESS else []
+        root += {"nvidia": ["masks.train_root=/nowhere"], "qd_imd": ["masks.polarity=white_hole"]}.get(option, [])
         configs.compose([f"{group}={option}", *root, "batches=1"])  # "recipe" is chosen by scale and model
 
 

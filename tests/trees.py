@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ CATEGORIES = {"/a/airfield": 0, "/a/apartment_building/outdoor": 8, "/b/beach": 
 def picture(path: Path, size: tuple[int, int] = (40, 30), mode: str = "RGB") -> Path:
     """A small picture whose pixels depend on its path, in the format of its suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(sum(str(path).encode()) * 1009 + len(str(path)))
+    rng = np.random.default_rng(zlib.crc32(str(path).encode()))
     coarse = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
     kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}[path.suffix.lower()]
     coarse.convert(mode).save(path, kind)
@@ -77,4 +78,31 @@ def paris(root: Path, count: int = 8) -> Path:
     for i in (1, 2, 3):
         picture(root / "paris_eval/paris_eval_gt" / f"{i:03d}_im.png", (54, 54))
         picture(root / "paris_eval/paris_eval_corrupted" / f"{i:03d}_im.png", (54, 54))
+    return root
+
+
+def mask(
+    path: Path, share: float, rng: np.random.Generator | None = None, *, clear: bool = False, size: int = 64
+) -> Path:
+    """A white hole of about that share: random blobs, or a central block that keeps clear of the border."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hole = np.zeros((size, size), np.uint8)
+    inner = slice(size // 8, size - size // 8) if clear else slice(None)
+    part = hole[inner, inner]
+    noise = (rng or np.random.default_rng(0)).random((8, 8)).repeat(-(-len(part) // 8), 0).repeat(-(-len(part) // 8), 1)
+    noise = noise[: len(part), : len(part)] + 1e-6 * np.arange(part.size).reshape(part.shape) / part.size
+    part[noise >= np.quantile(noise, 1 - min(1.0, share * hole.size / part.size))] = 255
+    if not clear:
+        hole[0, 0] = 255
+    Image.fromarray(hole).save(path)
+    return path
+
+
+def nvidia_test(root: Path, count: int, size: int = 64) -> Path:
+    """The order of the test set of Liu et al. 2018: six bins, in each `count` masks at the border and `count` clear."""
+    rng = np.random.default_rng(0)
+    for bin in range(6):
+        for i in range(2 * count):
+            share = 0.1 * bin + 0.03 + 0.05 * rng.random()
+            mask(root / f"{2 * count * bin + i:05d}.png", share, rng, clear=i >= count, size=size)
     return root

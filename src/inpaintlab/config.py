@@ -38,6 +38,7 @@ NOT_IN_RUN_NAME = (
     "evaluation",
     "data.test_holes",
     "data.pairs_seed",
+    "data.test_masks_in_training",
     "data.workers",
 )
 EVALUATION = ("data.pictures", "data.geometry", "data.test_holes", "data.pairs_seed", "evaluation.protocol")

@@ -17,6 +17,7 @@ from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import HoleSource
 from inpaintlab.data.pairs import PairSet
 from inpaintlab.data.pictures import PictureSource
+from inpaintlab.data.seen import masks_are_shared
 from inpaintlab.data.stream import Stream, TrainSet
 from inpaintlab.errors import UserError
 from inpaintlab.image import from_uint8
@@ -38,6 +39,7 @@ class InpaintingData(pl.LightningDataModule):
         batches, epochs: length of the training; exactly one of them (needed for training only).
         seed: of the order, crops, flips and holes of the training.
         pairs_seed: of the holes in evaluation; one fixed number, so that all rows see the same pairs.
+        test_masks_in_training: whether a mask of the test set may be one of the training masks.
         root: where the pictures lie; kept for the record only, `pictures` has it too.
         workers: loader processes; None takes what the machine has, up to 8, less one for the training itself.
     """
@@ -54,6 +56,7 @@ class InpaintingData(pl.LightningDataModule):
         epochs: float | None = None,
         seed: int = 0,
         pairs_seed: int = 2020,
+        test_masks_in_training: bool = False,
         root: str | None = None,
         workers: int | None = None,
     ) -> None:
@@ -63,6 +66,7 @@ class InpaintingData(pl.LightningDataModule):
         self.batch_size, self.batches, self.epochs = batch_size, batches, epochs
         self.seed, self.pairs_seed, self.root = seed, pairs_seed, root
         self.workers = min(8, (os.cpu_count() or 1) - 1) if workers is None else workers
+        self.test_masks_in_training = test_masks_in_training
         self._train: TrainSet | None = None
 
     def train_set(self) -> TrainSet:
@@ -70,6 +74,11 @@ class InpaintingData(pl.LightningDataModule):
         if self._train is None:
             items = self.pictures.split("train", self.geometry.size)
             self.train_holes.prepare(self.geometry.size, self.geometry.size)
+            if not self.test_masks_in_training and masks_are_shared(self.train_holes, self.test_holes):
+                raise UserError(
+                    "masks of the test set are among the training masks. If the paper did so, say "
+                    "masks.test_masks_in_training=true, and every result says it too; if not, give other training masks"
+                )
             self._train = TrainSet(items, self.geometry, self.train_holes, self.seed)
         return self._train
 

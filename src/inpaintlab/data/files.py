@@ -84,6 +84,11 @@ def read_grey(path: str | Path) -> Picture:
     return np.asarray(image.convert("RGB" if image.mode in ("RGBA", "P") else "L").convert("L"))
 
 
+def is_deep(image: Image.Image) -> bool:
+    """Whether an opened file has more than 8 bits per channel. Pillow opens deep colour files as if they had 8."""
+    return image.mode.startswith(("I", "F")) or any(";16" in str(part[3]) for part in getattr(image, "tile", ()))
+
+
 def _bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
@@ -96,8 +101,8 @@ def _bytes(path: str | Path) -> bytes:
 def _open(path: str | Path, content: bytes | None = None) -> Image.Image:
     try:
         with Image.open(io.BytesIO(_bytes(path) if content is None else content)) as image:
-            if image.mode.startswith(("I", "F")):
-                raise BadPicture(f"{path}: {image.mode} pictures (16 bits and more) are not accepted; convert to 8 bit")
+            if is_deep(image):
+                raise BadPicture(f"{path}: pictures of 16 bits and more are not accepted; convert to 8 bit")
             image.load()
             return ImageOps.exif_transpose(image)
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:

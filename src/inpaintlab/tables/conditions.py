@@ -37,6 +37,10 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
             "the bins."
         )
         lines.append(f"Protocol `{table.protocol}`: {protocols.find(table.protocol).description}.")
+        seen = {test.get("test_masks_in_training", False) for test in tests}
+        if seen != {False}:
+            answer = _all({True: "yes", False: "no", None: "not known"}[value] for value in seen)
+            lines.append(f"Masks of the test set seen in training: {answer}.")
         lines += _remarks(results)
         commits = _all(what["conditions"]["commit"] for what in (*runs, *tests))
         lines.append(f"Commit {commits}, {_dates(tests)}.")
