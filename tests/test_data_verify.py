@@ -201,4 +201,4 @@ def test_program_verifies_both_mask_sets_and_says_what_they_share(
 @pytest.mark.slow
 def test_processes_give_the_same_in_the_same_order() -> None:
     numbers = range(-1000, 1000)
-    assert list(spread(abs, numbers, "numbers", 2)) == [abs(n) for n in numbers]
+    assert list(spread(abs, numbers, len(numbers), "numbers", 2)) == [abs(n) for n in numbers]

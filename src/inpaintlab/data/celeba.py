@@ -58,6 +58,9 @@ class CelebA(NamedSet):
     def folders(self) -> list[str]:
         return [folder] if (folder := self.find_folder(*FOLDERS)) else []
 
+    def archives(self) -> Mapping[str, Mapping[str, str]]:
+        return {"img_align_celeba.zip": {}}
+
     def expected(self) -> Mapping[str, int]:
         counts = {"train": 162_770, "val": 19_867, "test": 19_962}
         return counts | {"test": counts[self.test]}

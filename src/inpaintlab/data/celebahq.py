@@ -100,6 +100,9 @@ class CelebAHQ(NamedSet):
     def folders(self) -> list[str]:
         return [self._folder()]
 
+    def archives(self) -> Mapping[str, Mapping[str, str]]:
+        return {"CelebAMask-HQ.zip": {}, "data*x*.zip": {}, "CelebA-HQ-img.zip": {}}
+
     def expected(self) -> Mapping[str, int]:
         if self.by == "mapping":
             return {"train": 24_183, "val": 2_993, "test": 2_824}

@@ -88,6 +88,10 @@ class NamedSet(ABC):
     def folders(self) -> list[str]:
         """The folders of the original layout that hold pictures, relative to `root`; those that are there."""
 
+    @abstractmethod
+    def archives(self) -> Mapping[str, Mapping[str, str]]:
+        """Patterns of the archives that the set comes in, each with those of its top folders that get another name."""
+
     def expected(self) -> Mapping[str, int]:
         """How many pictures the complete set has per split, where that is known."""
         return {}

@@ -57,5 +57,8 @@ class ParisStreetView(NamedSet):
             if (folder := self.find_folder(*names))
         ]
 
+    def archives(self) -> Mapping[str, Mapping[str, str]]:
+        return {"paris_train_original.zip": {}, "paris_eval*.zip": {}}
+
     def expected(self) -> Mapping[str, int]:
         return {"train": 14_900 - self.held_out, "val": self.held_out or 64, "test": 100}

@@ -104,6 +104,19 @@ class Places2(NamedSet):
     def folders(self) -> list[str]:
         return [folder for split in ("train", self.test) if (folder := self.find_folder(*self._candidates(split)))]
 
+    def archives(self) -> Mapping[str, Mapping[str, str]]:
+        if self.variant == "easy":
+            return {"places365standard_easyformat.tar": {}}
+        number = VARIANTS[self.variant]
+        # The archives of both lists unpack to a folder of one name.
+        renamed = {f"data_{number}": f"data_{number}_{self.train_list}"}
+        return {
+            f"train_{number}_places365{self.train_list}.tar": renamed,
+            f"val_{number}.tar": {},
+            f"filelist_places365-{self.train_list}.tar": {},
+            "filelist_places365-standard.tar": {},  # has the list of validation pictures
+        } | ({f"test_{number}.tar": {}} if self.test == "test" else {})
+
     def expected(self) -> Mapping[str, int]:
         if self.categories is None:
             # Half a category's 100 validation pictures each, if they are halved.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
@@ -18,18 +18,20 @@ CHUNK = 64
 FEW = 4 * CHUNK  # starting processes takes longer than so many files
 
 
-def spread(work: Callable[[T], R], things: Sequence[T], label: str, processes: int | None = None) -> Iterator[R]:
+def spread(
+    work: Callable[[T], R], things: Iterable[T], total: int, label: str, processes: int | None = None
+) -> Iterator[R]:
     """`work` of every thing, in order.
 
     Args:
         work: a function of a module, possibly with arguments bound by `partial`; processes are started anew.
-        things: only a few of them are in flight at any time, so there may be millions.
+        things, total: they and their number; only a few are in flight at any time, so there may be millions.
         label: of the progress bar.
         processes: all cores if None.
     """
     processes = processes or os.cpu_count() or 1
-    with Bar(label, len(things)) as bar:
-        if processes == 1 or len(things) <= FEW:
+    with Bar(label, total) as bar:
+        if processes == 1 or total <= FEW:
             for done, thing in enumerate(things, 1):
                 yield work(thing)
                 bar.update(done)

@@ -27,6 +27,14 @@ VERIFY = """examples:
 
 Exits with 1, after the list of what is wrong, if anything is.
 """
+PREPARE = """examples:
+  inpaintlab data prepare places2 DATA/places2 data.root=ARCHIVES
+  inpaintlab data prepare places10 DATA/places10 data.root=ARCHIVES --short-side 350
+  inpaintlab data prepare celebahq DATA/celebahq data.root=FOLDER data.pictures.by=random
+
+data.root holds the archives or what they unpack to; it is only read. OUT gets links to the pictures, or smaller copies,
+and is what data.root= of a training says afterwards. Started again, a stopped run goes on.
+"""
 
 
 def parser() -> ArgumentParser:
@@ -50,6 +58,12 @@ def parser() -> ArgumentParser:
     )
     verify.add_argument("--any-count", action="store_true", help="accept another number of files than was published")
     verify.add_argument("--processes", type=int, metavar="N", help="default: all cores")
+    prepare = command("prepare", "make lists, splits and links for a training, from archives or folders", PREPARE)
+    prepare.add_argument("name", metavar="NAME")
+    prepare.add_argument("out", type=Path, metavar="OUT")
+    prepare.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    prepare.add_argument("--short-side", type=int, metavar="PIXELS", help="make smaller copies of larger pictures")
+    prepare.add_argument("--processes", type=int, metavar="N", help="default: all cores")
     return p
 
 
@@ -109,7 +123,34 @@ def _verify(arguments: Namespace) -> int:
     return int(any(report.wrong for report in reports))
 
 
-PROGRAMS = {"verify": _verify}
+def _prepare(arguments: Namespace) -> int:
+    from hydra.utils import instantiate
+
+    from inpaintlab.data.named import NamedSet
+    from inpaintlab.data.pictures import Photos
+    from inpaintlab.datasets.prepare import prepare, unpacked
+
+    group, config = composed(arguments.name, arguments.overrides)
+    if group == "masks":
+        raise UserError("mask sets are read as they are; unpack them and say masks.root=FOLDER")
+    source = instantiate(config.data.pictures, _convert_="all")
+    if isinstance(source, Photos):
+        raise UserError("the embedded photographs need no preparation")
+    if isinstance(source, NamedSet):
+        source = unpacked(
+            source, arguments.out, lambda root: instantiate(config.data.pictures, root=str(root), _convert_="all")
+        )
+    counts, left_out = prepare(source, arguments.out, short_side=arguments.short_side, processes=arguments.processes)
+    for reason in left_out:
+        print(f"left out: {reason}")
+    print(f"{arguments.out}: " + ", ".join(f"{count} pictures in {split}" for split, count in counts.items()))
+    given = [o for o in arguments.overrides if not o.startswith("data.root=")]
+    words = ["inpaintlab train experiment=...", f"data={arguments.name}", f"data.root={arguments.out}", *given]
+    print(f"train on it: {' '.join(words)}")
+    return 0
+
+
+PROGRAMS = {"verify": _verify, "prepare": _prepare}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

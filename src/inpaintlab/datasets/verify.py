@@ -80,7 +80,7 @@ def verify(
             continue
         seen[split] = Seen(names)
         files = Files(source.root, names)
-        for name, facts in zip(names, spread(examine, files, f"{title} {split}", processes), strict=True):
+        for name, facts in zip(names, spread(examine, files, len(files), f"{title} {split}", processes), strict=True):
             seen[split].add(name, facts)
     _summary(report, source, seen, size, any_count)
     _duplicates(report, seen)

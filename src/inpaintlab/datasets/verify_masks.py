@@ -63,7 +63,8 @@ def verify_masks(
     """
     report = Report(f"Masks in {source.root.absolute()}, {source.polarity}, threshold {source.threshold:g}")
     examiner = partial(look, polarity=source.polarity, threshold=source.threshold, size=size)
-    looks = list(spread(examiner, Files(source.root, source.names), "masks", processes))
+    files = Files(source.root, source.names)
+    looks = list(spread(examiner, files, len(files), "masks", processes))
     for name, one in zip(source.names, looks, strict=True):
         if one.facts.wrong:
             report.blame(one.facts.wrong.partition(" (")[0], f"{name}: {one.facts.wrong}")
