@@ -107,7 +107,7 @@ def test_pairs_are_pictures_times_bins_and_fixed(folder: Path, tmp_path: Path) -
         assert low < pair.hole_share <= high
     write_manifest(tmp_path / "pairs.csv", manifests[0])
     lines = (tmp_path / "pairs.csv").read_text().splitlines()
-    assert lines[0] == "picture,bin,hole_share,picture_sha256,hole_sha256"
+    assert lines[0] == "picture,bin,hole_share,picture_sha256,hole_sha256,hole"
     assert len(lines) == 19
 
 

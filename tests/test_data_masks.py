@@ -80,14 +80,15 @@ def test_fixed_lists_and_masks_by_name(tmp_path: Path) -> None:
     first = [source.fixed(n, "0.1-0.2", 64, 64) for n in range(9)]
     assert all(np.array_equal(first[n], first[n + 4]) for n in range(5))
     assert not np.array_equal(first[0], first[1])
-    assert np.array_equal(source.named("00005", 64, 64), first[1])
+    name, hole = source.named("00005")
+    assert (name, np.array_equal(hole, first[1])) == ("00005.png", True)
     with pytest.raises(UserError, match="0 masks in .* are called 'nothing'"):
-        source.named("nothing", 64, 64)
+        source.named("nothing")
     drawn = FreeForm()
     assert np.array_equal(drawn.fixed(3, "0.1-0.2", 32, 32), drawn.fixed(3, "0.1-0.2", 32, 32))
     assert not np.array_equal(drawn.fixed(3, "0.1-0.2", 32, 32), drawn.fixed(4, "0.1-0.2", 32, 32))
     with pytest.raises(UserError, match="FreeForm has no mask files"):
-        drawn.named("a", 32, 32)
+        drawn.named("a")
 
 
 def test_options_are_checked(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from inpaintlab.atomic import replacing, require_writable, write_text
 from inpaintlab.data.datamodule import loader, to_batch
-from inpaintlab.data.pairs import Pair, PairSet, describe, digest, write_manifest
+from inpaintlab.data.pairs import Pair, PairSet, digest, write_manifest
 from inpaintlab.image import inpaint, to_uint8
 from inpaintlab.metrics import protocols
 from inpaintlab.metrics.per_picture import PerPicture
@@ -96,7 +96,7 @@ def evaluate(
             done += 1
         progress(done, len(mine))
     rows = table.compute()
-    manifest = [describe(*pairs.load(number)) for number in range(len(pairs))]
+    manifest = [pairs.describe(number) for number in range(len(pairs))]
     return Evaluation(manifest, [rows[number] for number in range(len(pairs))], kept)
 
 

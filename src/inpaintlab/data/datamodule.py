@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from inpaintlab.batch import Batch
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import HoleSource
-from inpaintlab.data.pairs import PairSet
+from inpaintlab.data.pairs import PairSet, read_manifest
 from inpaintlab.data.pictures import PictureSource
 from inpaintlab.data.seen import masks_are_shared
 from inpaintlab.data.stream import Stream, TrainSet
@@ -39,6 +39,8 @@ class InpaintingData(pl.LightningDataModule):
         batches, epochs: length of the training; exactly one of them (needed for training only).
         seed: of the order, crops, flips and holes of the training.
         pairs_seed: of the holes in evaluation; one fixed number, so that all rows see the same pairs.
+        pairing: which pictures are tested with which holes; a name of `pairing.PROTOCOLS`.
+        manifest: a file of `inpaintlab data pairs`; pairs that differ from it are refused.
         test_masks_in_training: whether a mask of the test set may be one of the training masks.
         root: where the pictures lie; kept for the record only, `pictures` has it too.
         workers: loader processes; None takes what the machine has, up to 8, less one for the training itself.
@@ -56,6 +58,8 @@ class InpaintingData(pl.LightningDataModule):
         epochs: float | None = None,
         seed: int = 0,
         pairs_seed: int = 2020,
+        pairing: str = "every_bin",
+        manifest: str | None = None,
         test_masks_in_training: bool = False,
         root: str | None = None,
         workers: int | None = None,
@@ -66,6 +70,7 @@ class InpaintingData(pl.LightningDataModule):
         self.batch_size, self.batches, self.epochs = batch_size, batches, epochs
         self.seed, self.pairs_seed, self.root = seed, pairs_seed, root
         self.workers = min(8, (os.cpu_count() or 1) - 1) if workers is None else workers
+        self.pairing, self.manifest = pairing, manifest
         self.test_masks_in_training = test_masks_in_training
         self._train: TrainSet | None = None
 
@@ -102,7 +107,10 @@ class InpaintingData(pl.LightningDataModule):
         """The evaluation pairs of "test", or those of "val" to look at during training."""
         items = self.pictures.split(split, self.geometry.size)
         self.test_holes.prepare(self.geometry.size, self.geometry.size)
-        return PairSet(items, self.geometry, self.test_holes, self.pairs_seed)
+        if split == "val":  # to look at during training; the protocols are those of tests
+            return PairSet(items, self.geometry, self.test_holes, self.pairs_seed)
+        expected = read_manifest(self.manifest) if self.manifest else None
+        return PairSet(items, self.geometry, self.test_holes, self.pairs_seed, self.pairing, expected)
 
     # ------------------------------------------------------------------ Lightning's hooks
     def train_dataloader(self) -> DataLoader[Any]:

@@ -35,9 +35,13 @@ class HoleSource(ABC):
         """The hole of that number in a fixed list for the bin, the same whatever the picture."""
         return self.draw(seeds.generator("fixed hole", number, bin), bin, height, width)
 
-    def named(self, stem: str, height: int, width: int) -> Hole:
-        """The hole from the mask file of that name, without its suffix."""
+    def named(self, stem: str) -> tuple[str, Hole]:
+        """The mask file of that name, without its suffix, and its hole at its own size."""
         raise UserError(f"{type(self).__name__} has no mask files that could be called {stem!r} like the picture")
+
+    def file_of(self, rng: np.random.Generator | None, number: int, bin: str, height: int, width: int) -> str:
+        """The mask file that `draw` would take with this generator, or `fixed` without one; "" if holes are drawn."""
+        return ""
 
     def mask_files(self) -> Iterable[Path]:
         """The files that holes come from; none if they are drawn."""
@@ -216,6 +220,9 @@ class Several(HoleSource):
 
     def fixed(self, number: int, bin: str, height: int, width: int) -> Hole:
         return self._by_bin[bin].fixed(number, bin, height, width)
+
+    def file_of(self, rng: np.random.Generator | None, number: int, bin: str, height: int, width: int) -> str:
+        return self._by_bin[bin].file_of(rng, number, bin, height, width)
 
     def mask_files(self) -> Iterable[Path]:
         return (path for source in set(self._by_bin.values()) for path in source.mask_files())

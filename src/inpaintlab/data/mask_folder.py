@@ -131,19 +131,24 @@ class MaskFolder(HoleSource):
         return (self.root / name for name in self.names)
 
     def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
-        chosen = self._in_bin(bin, height, width)
-        return self._hole(int(chosen[int(rng.integers(len(chosen)))]), height, width)
+        return self._hole(self._number(rng, 0, bin, height, width), height, width)
 
     def fixed(self, number: int, bin: str, height: int, width: int) -> Hole:
         """The masks of a bin in the order of their names, again from the first after the last."""
-        chosen = self._in_bin(bin, height, width)
-        return self._hole(int(chosen[number % len(chosen)]), height, width)
+        return self._hole(self._number(None, number, bin, height, width), height, width)
 
-    def named(self, stem: str, height: int, width: int) -> Hole:
-        found = [i for i, name in enumerate(self.names) if Path(name).stem == stem]
+    def file_of(self, rng: np.random.Generator | None, number: int, bin: str, height: int, width: int) -> str:
+        return self.names[self._number(rng, number, bin, height, width)]
+
+    def _number(self, rng: np.random.Generator | None, number: int, bin: str, height: int, width: int) -> int:
+        chosen = self._in_bin(bin, height, width)
+        return int(chosen[number % len(chosen) if rng is None else int(rng.integers(len(chosen)))])
+
+    def named(self, stem: str) -> tuple[str, Hole]:
+        found = [name for name in self.names if Path(name).stem == stem]
         if len(found) != 1:
             raise UserError(f"{len(found)} masks in {self.root.absolute()} are called {stem!r}; one is needed")
-        return self._hole(found[0], height, width)
+        return found[0], read_hole(self.root / found[0], self.polarity, self.threshold)
 
     def prepare(self, height: int, width: int) -> None:
         """Measure all files at this size.

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inpaintlab.data.pairing import PROTOCOLS
 from inpaintlab.errors import UserError
 from inpaintlab.programs import run_program
 
@@ -34,6 +35,18 @@ PREPARE = """examples:
 
 data.root holds the archives or what they unpack to; it is only read. OUT gets links to the pictures, or smaller copies,
 and is what data.root= of a training says afterwards. Started again, a stopped run goes on.
+"""
+PAIRS = """protocols (data.pairing=...), drawn by data.pairs_seed:
+{protocols}
+
+examples:
+  inpaintlab data pairs celeba500.csv data=celeba data.root=FOLDER data.pictures.test=val \
+      masks=nvidia_drawn masks.root=MASKS data.pairing=random_500
+  inpaintlab data pairs celeba500.csv --check
+  inpaintlab evaluate checkpoint=last.ckpt data.manifest=celeba500.csv ...
+
+Writes FILE (picture, bin, share of missing pixels, hashes, mask file) and beside it FILE.json, which says how the pairs
+are made. --check makes them again and exits with 1, after the list of what differs, if anything does.
 """
 
 
@@ -64,6 +77,11 @@ def parser() -> ArgumentParser:
     prepare.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     prepare.add_argument("--short-side", type=int, metavar="PIXELS", help="make smaller copies of larger pictures")
     prepare.add_argument("--processes", type=int, metavar="N", help="default: all cores")
+    protocols = "\n".join(f"  {name:16} {what}" for name, what in PROTOCOLS.items())
+    pairs = command("pairs", "write or check the pairs of an evaluation", PAIRS.format(protocols=protocols))
+    pairs.add_argument("file", type=Path, metavar="FILE")
+    pairs.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    pairs.add_argument("--check", action="store_true", help="compare FILE with the pictures and masks that are here")
     return p
 
 
@@ -150,7 +168,20 @@ def _prepare(arguments: Namespace) -> int:
     return 0
 
 
-PROGRAMS = {"verify": _verify, "prepare": _prepare}
+def _pairs(arguments: Namespace) -> int:
+    from inpaintlab.datasets.manifest import check, write
+
+    if not arguments.check:
+        print(write(arguments.file, arguments.overrides))
+        return 0
+    differences = check(arguments.file, arguments.overrides)
+    print(f"{arguments.file}: " + ("all pairs are the same" if not differences else f"{len(differences)} differences"))
+    for line in differences[:20]:
+        print(f"  {line}")
+    return int(bool(differences))
+
+
+PROGRAMS = {"verify": _verify, "prepare": _prepare, "pairs": _pairs}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
