@@ -40,6 +40,7 @@ NOT_IN_RUN_NAME = (
     "data.pairs_seed",
     "data.pairing",
     "data.manifest",
+    "data.max_failed",
     "data.test_masks_in_training",
     "data.workers",
 )

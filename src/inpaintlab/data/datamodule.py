@@ -9,10 +9,10 @@ from typing import Any
 import cv2
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from inpaintlab.batch import Batch
+from inpaintlab.data.failures import Failures
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import HoleSource
 from inpaintlab.data.pairs import PairSet, read_manifest
@@ -42,6 +42,7 @@ class InpaintingData(pl.LightningDataModule):
         pairing: which pictures are tested with which holes; a name of `pairing.PROTOCOLS`.
         manifest: a file of `inpaintlab data pairs`; pairs that differ from it are refused.
         test_masks_in_training: whether a mask of the test set may be one of the training masks.
+        max_failed: share of the training's samples that may fail to be read; they are replaced.
         root: where the pictures lie; kept for the record only, `pictures` has it too.
         workers: loader processes; None takes what the machine has, up to 8, less one for the training itself.
     """
@@ -61,6 +62,7 @@ class InpaintingData(pl.LightningDataModule):
         pairing: str = "every_bin",
         manifest: str | None = None,
         test_masks_in_training: bool = False,
+        max_failed: float = 0.01,
         root: str | None = None,
         workers: int | None = None,
     ) -> None:
@@ -72,6 +74,7 @@ class InpaintingData(pl.LightningDataModule):
         self.workers = min(8, (os.cpu_count() or 1) - 1) if workers is None else workers
         self.pairing, self.manifest = pairing, manifest
         self.test_masks_in_training = test_masks_in_training
+        self.failures = Failures(max_failed)
         self._train: TrainSet | None = None
 
     def train_set(self) -> TrainSet:
@@ -118,8 +121,19 @@ class InpaintingData(pl.LightningDataModule):
         done = getattr(self.trainer.lightning_module, "batches_done", 0)
         return self.stream(start=done, rank=self.trainer.global_rank, world=self.trainer.world_size)
 
-    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> Batch:
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Batch:
+        self.failures.add(batch["failed"])
         return to_batch(batch)
+
+    def teardown(self, stage: str) -> None:
+        if self.failures.failed:
+            print(self.failures.summary(), flush=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.failures.state()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.failures.restore(state_dict)
 
 
 def loader(dataset: Any, workers: int, **options: Any) -> DataLoader[Any]:

@@ -108,7 +108,8 @@ def _open(path: str | Path, content: bytes | None = None) -> Image.Image:
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, FileNotFoundError):
             raise
-        raise BadPicture(f"{path}: does not decode ({error})") from None
+        reason = "no picture" if isinstance(error, UnidentifiedImageError) else error
+        raise BadPicture(f"{path}: does not decode ({reason})") from None
 
 
 def find_bad(files: Sequence[Path], cache: Path | None = None, threads: int = 8) -> list[tuple[Path, str]]:

@@ -36,14 +36,14 @@ PREPARE = """examples:
 data.root holds the archives or what they unpack to; it is only read. OUT gets links to the pictures, or smaller copies,
 and is what data.root= of a training says afterwards. Started again, a stopped run goes on.
 """
-PAIRS = """protocols (data.pairing=...), drawn by data.pairs_seed:
+PAIRS = r"""protocols (data.pairing=...), drawn by data.pairs_seed:
 {protocols}
 
 examples:
   inpaintlab data pairs celeba500.csv data=celeba data.root=FOLDER data.pictures.test=val \
       masks=nvidia_drawn masks.root=MASKS data.pairing=random_500
   inpaintlab data pairs celeba500.csv --check
-  inpaintlab evaluate checkpoint=last.ckpt data.manifest=celeba500.csv ...
+  inpaintlab evaluate checkpoint=last.ckpt data=celeba ... data.manifest=celeba500.csv     (same overrides)
 
 Writes FILE (picture, bin, share of missing pixels, hashes, mask file) and beside it FILE.json, which says how the pairs
 are made. --check makes them again and exits with 1, after the list of what differs, if anything does.
