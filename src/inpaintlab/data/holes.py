@@ -88,7 +88,7 @@ class FreeForm(HoleSource):
                 shape.paint(hole)  # cannot reach the target: nothing to look at
                 share += shape.area
                 continue
-            previous = hole.copy()
+            previous = hole.copy() if share + shape.area > most else hole
             shape.paint(hole, scale)
             share = cv2.countNonZero(hole)
             if share > most:
