@@ -36,14 +36,18 @@ class QuickDraw(FreeForm):
         self.enlarged: tuple[float, float] = (enlarged[0], enlarged[1])
 
     def _shapes(self, rng: np.random.Generator, height: int, width: int) -> Iterator[Shape]:
-        side = min(height, width)
-        scale = rng.uniform(*self.enlarged)
+        side, count, most = min(height, width), 8, 32
+        scale = rng.uniform(*self.enlarged) * side
         while True:
-            points = int(rng.integers(8, 33))
-            bends = rng.normal(0, 0.35, points).cumsum().cumsum() * 0.3 + rng.uniform(0, 2 * np.pi)
-            steps = rng.uniform(0.02, 0.06) * side * scale
-            path = steps * np.stack([np.cos(bends), np.sin(bends)], 1).cumsum(0)
-            start = rng.random(2) * (width, height) - path.mean(0)
-            thickness = rng.uniform(*self.width) * side * scale
-            pixels = (start + path).round().astype(np.int32)
-            yield Stroke(pixels, start, path, float(thickness), float(steps * points))
+            even = rng.random((count, 5))
+            starts = even[:, :2] * (width, height)
+            thickness = ((self.width[0] + (self.width[1] - self.width[0]) * even[:, 2]) * scale).tolist()
+            points = (8 + (most - 7) * even[:, 3]).astype(int).tolist()
+            bends = 0.1 * rng.standard_normal((count, most)).cumsum(1).cumsum(1) + 2 * np.pi * even[:, 4:]
+            steps = (0.02 + 0.04 * rng.random((count, most))) * scale
+            path = (steps[..., None] * np.stack([np.cos(bends), np.sin(bends)], 2)).cumsum(1)
+            path -= path.mean(1, keepdims=True)  # around the start, so that as much is drawn at every border
+            pixels = (starts[:, None] + path).round().astype(np.int32)
+            lengths = steps.sum(1).tolist()
+            for i, last in enumerate(points):
+                yield Stroke(pixels[i, :last], starts[i], path[i, :last], thickness[i], lengths[i])
