@@ -109,11 +109,11 @@ class InpaintingData(pl.LightningDataModule):
     def pairs(self, split: str = "test") -> PairSet:
         """The evaluation pairs of "test", or those of "val" to look at during training."""
         items = self.pictures.split(split, self.geometry.size)
-        self.test_holes.prepare(self.geometry.size, self.geometry.size)
-        if split == "val":  # to look at during training; the protocols are those of tests
-            return PairSet(items, self.geometry, self.test_holes, self.pairs_seed)
-        expected = read_manifest(self.manifest) if self.manifest else None
-        return PairSet(items, self.geometry, self.test_holes, self.pairs_seed, self.pairing, expected)
+        pairing = self.pairing if split == "test" else "every_bin"  # what is looked at during training has no protocol
+        if pairing != "same_name":  # whose masks may have any size
+            self.test_holes.prepare(self.geometry.size, self.geometry.size)
+        expected = read_manifest(self.manifest) if self.manifest and split == "test" else None
+        return PairSet(items, self.geometry, self.test_holes, self.pairs_seed, pairing, expected)
 
     # ------------------------------------------------------------------ Lightning's hooks
     def train_dataloader(self) -> DataLoader[Any]:

@@ -158,7 +158,7 @@ def _duplicates(report: Report, seen: dict[str, Seen]) -> None:
                 for digest in shared
             ]
             if report_pairs:
-                report.blame("the same picture in two splits", *report_pairs)
+                report.blame("the same picture in two splits", *sorted(report_pairs))
 
 
 def _named(found: Seen, digests: NDArray[np.uint64], digest: np.uint64) -> str:

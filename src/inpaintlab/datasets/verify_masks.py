@@ -39,15 +39,16 @@ def look(item: Item, *, polarity: str, threshold: float, size: int) -> Look:
     facts = examine(item)
     if facts.wrong:
         return Look(facts)
+    levels = read_grey(item.path)
+    white = levels >= threshold * 255
+    hole = (white if polarity == "white_hole" else ~white).astype(np.uint8)
+    wrong = ""
     try:
-        levels = read_grey(item.path)
-        white = levels >= threshold * 255
-        hole = (white if polarity == "white_hole" else ~white).astype(np.uint8)
         resized = fit(hole, size, size, item.path)
     except BadPicture as error:
-        return Look(facts, wrong=str(error))
+        resized, wrong = hole, str(error)
     grey = float(((levels > 0) & (levels < 255)).mean())
-    return Look(facts, float(hole.mean()), float(resized.mean()), touches_border(resized), grey)
+    return Look(facts, float(hole.mean()), float(resized.mean()), touches_border(resized), grey, wrong)
 
 
 def verify_masks(
@@ -70,7 +71,7 @@ def verify_masks(
             report.blame(one.facts.wrong.partition(" (")[0], f"{name}: {one.facts.wrong}")
         elif one.wrong:
             report.blame("another shape than the pictures", one.wrong)
-    good = [one for one in looks if not one.facts.wrong and not one.wrong]
+    good = [one for one in looks if not one.facts.wrong]
     number = PUBLISHED[type(source)]
     report.facts.append(f"{len(looks)} masks" + (f", {number} published" if published else ""))
     if published and len(looks) != number and not any_count:
@@ -81,6 +82,8 @@ def verify_masks(
         report.blame("no mask can be read")
         return report
     sizes = Counter(one.facts.size for one in good)
+    coloured = Counter(one.facts.mode for one in good if one.facts.mode not in ("L", "1"))
+    report.notes += [f"{count} masks are {mode}, read by their colours" for mode, count in coloured.items()]
     report.facts.append("sizes " + ", ".join(f"{s[0]}x{s[1]} ({n})" for s, n in sizes.most_common(4) if s is not None))
     _holes(report, source, good)
     _bins(report, good, size)
