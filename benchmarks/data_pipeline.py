@@ -101,7 +101,7 @@ def pipelines(files: list[Path]) -> dict[str, Work]:
         "torchvision": lambda call: plain(Image.open(files[call % len(files)]).convert("RGB")),
         "albumentations": albumentations,
         "ours": ours,
-        "with hole": lambda call: dataset[divmod(call, len(dataset))],
+        "with hole": lambda call: dataset[(*divmod(call, len(dataset)), call)],
     }
 
 

@@ -16,7 +16,9 @@ from inpaintlab import config as configs
 from inpaintlab import paths
 from inpaintlab.errors import UserError
 
-ROOTLESS = {"photos", "irregular", "irregular_10_50", "irregular_and_square", "center", "square", "quick_draw"} | {
+ROOTLESS = {
+    *("photos", "irregular", "irregular_10_50", "irregular_and_square", "center", "square", "quick_draw"),
+    *("deepfill_box", "strokes_and_box"),
     *configs.options("trainer"),
     *configs.options("logger"),
 }
@@ -117,6 +119,8 @@ def test_run_folder_follows_what_changes_the_training_only() -> None:
         "masks=irregular_and_square",
         "data.workers=3",
         "evaluation.keep=2",
+        "evaluation.fid=true",
+        "weights.inception=random",
     ):
         assert folder(same) == folder(), same
     for other in (
@@ -137,6 +141,9 @@ def test_evaluation_key_follows_pairs_and_protocol_only() -> None:
         return configs.evaluation_key(configs.plain(configs.compose(["scale=demo", *more])))
 
     assert key() == key("model.generator.width=0.5") == key("seed=4") == key("evaluation.batch_size=1")
+    assert key() == key("weights.inception=random")
+    assert key() != key("evaluation.fid=true") != key("evaluation.fid=true", "weights.inception=random")
+    assert key() != key("evaluation.protocol=[standard,rn]")
     assert key() != key("masks=center")
     assert key() != key("data.pairs_seed=1")
     assert key() != key("data.geometry.size=64")

@@ -63,16 +63,28 @@ def test_batch_that_does_not_divide_is_refused(folder: Path) -> None:
         module(folder).stream(world=3)
 
 
+def test_shared_holes_are_those_of_the_batch(folder: Path) -> None:
+    whole = drain(module(folder, shared_holes=True))
+    holes = [batch["hole"] for batch in whole]
+    assert all(torch.equal(hole, hole[:1].expand_as(hole)) for hole in holes)
+    assert not torch.equal(holes[0], holes[1])
+    assert same(drain(module(folder, shared_holes=True), start=3), whole[3:])
+    second = drain(module(folder, shared_holes=True), rank=1, world=2)
+    assert all(torch.equal(half["hole"], hole[2:]) for half, hole in zip(second, holes, strict=True))
+    for shared, own in zip(whole, drain(module(folder)), strict=True):
+        assert torch.equal(shared["image"], own["image"])  # crops and flips are not concerned
+
+
 def test_every_epoch_shows_every_picture_once_and_differently(folder: Path) -> None:
     keys = [key for batch in Stream(6, 4, 6, seed=0) for key in batch]
     for epoch in range(4):
-        assert sorted(index for e, index in keys if e == epoch) == list(range(6))
-    assert [k for k in keys if k[0] == 0] != [(0, i) for _, i in keys if _ == 1]
+        assert sorted(index for e, index, _ in keys if e == epoch) == list(range(6))
+    assert [index for e, index, _ in keys if e == 0] != [index for e, index, _ in keys if e == 1]
     data = module(folder).train_set()
-    first, again, later = data[0, 2], data[0, 2], data[1, 2]
+    first, again, later = data[0, 2, 0], data[0, 2, 3], data[1, 2, 4]
     assert torch.equal(first["image"], again["image"])
     assert not torch.equal(first["hole"], later["hole"])
-    assert not torch.equal(module(folder, seed=1).train_set()[0, 2]["hole"], first["hole"])
+    assert not torch.equal(module(folder, seed=1).train_set()[0, 2, 0]["hole"], first["hole"])
 
 
 def test_length_in_batches_or_epochs_but_not_both(folder: Path) -> None:

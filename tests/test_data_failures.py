@@ -57,8 +57,8 @@ def test_the_next_picture_takes_the_place_with_any_number_of_workers(folder: Pat
                 assert torch.equal(before["image"][i], after["image"][i])
                 assert not failed
     data = module(folder).train_set()
-    assert not torch.equal(data[0, 2]["hole"], data[0, 4]["hole"])  # the replacement is another view
-    assert not torch.equal(data[0, 2]["hole"], data[1, 2]["hole"])
+    assert not torch.equal(data[0, 2, 0]["hole"], data[0, 4, 0]["hole"])  # the replacement is another view
+    assert not torch.equal(data[0, 2, 0]["hole"], data[1, 2, 0]["hole"])
 
 
 def test_missing_files_and_torn_masks_count_too(folder: Path, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_missing_files_and_torn_masks_count_too(folder: Path, tmp_path: Path) ->
 def test_too_many_in_a_row_are_an_error(folder: Path) -> None:
     spoil(folder, *"012345")
     with pytest.raises(BadPicture, match="16 pictures one after the other cannot be read"):
-        module(folder).train_set()[0, 0]
+        module(folder).train_set()[0, 0, 0]
 
 
 def test_more_than_the_share_stops(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from inpaintlab import config as configs
-from inpaintlab import evaluate, evaluation, train
+from inpaintlab import evaluate, evaluation, train, weights
 from inpaintlab.batch import Output
+from inpaintlab.errors import UserError
 from inpaintlab.image import composite, inpaint, to_uint8
 from inpaintlab.metrics import image_metrics
 
@@ -55,6 +57,17 @@ def test_numbers_do_not_depend_on_how_they_are_computed(compose: Compose, option
     assert other.pairs == base.pairs
 
 
+def test_several_protocols_change_nothing_of_each(compose: Compose) -> None:
+    pairs = instantiate(compose().data, _convert_="all").pairs()
+    both = evaluation.evaluate(grey, pairs, protocol=["standard", "lbam"])
+    for prefix, name in (("", "standard"), ("lbam/", "lbam")):
+        for bin, values in evaluation.evaluate(grey, pairs, protocol=name).means().items():
+            for metric, value in values.items():
+                assert both.means()[bin][prefix + metric] == value
+    of_bin = [row["lbam/psnr"] for row, pair in zip(both.rows, both.pairs, strict=True) if pair.bin == "0.2-0.3"]
+    assert both.means()["0.2-0.3"]["lbam/psnr"] < np.mean(of_bin)  # pooled before the logarithm
+
+
 def test_means_are_per_bin_then_over_bins(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
     result = evaluation.evaluate(grey, pairs)
@@ -90,6 +103,47 @@ def test_checkpoint_alone_is_enough_and_the_folder_is_complete(compose: Compose,
     )
     assert list(evaluate.run(other)["means"]) == ["center", "all"]
     assert json.loads((folder / "metrics.json").read_text())["pairs_digest"] == summary["pairs_digest"]
+
+
+def test_protocols_and_fid_are_asked_for_by_config(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(weights.FOLDER, str(tmp_path / "none"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
+    run = train.run(compose("batches=1"))
+    given = [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}"]
+
+    def measured(*more: str) -> dict[str, Any]:
+        return evaluate.run(configs.compose([*given, *more], "evaluate"))
+
+    with pytest.raises(UserError, match="protocol 'standart' is unknown"):
+        measured("evaluation.protocol=standart")
+    with pytest.raises(FileNotFoundError, match="needed for FID, is not here"):
+        measured("evaluation.fid=true")
+    plain = measured()
+    several = measured("evaluation.protocol=[standard,rn]")
+    assert several["protocol"] == ["standard", "rn"]
+    assert several["folder"] != plain["folder"]
+    assert set(several["means"]["all"]) == {*plain["means"]["all"], "rn/psnr", "rn/ssim", "rn/l1_pct"}
+    header = (Path(several["folder"]) / "per_picture.csv").read_text().partition("\n")[0]
+    assert header == "picture,bin,hole_share,psnr,ssim,l1_pct,l2_pct,rn/psnr,rn/ssim,rn/l1_pct"
+
+    monkeypatch.setattr(weights, "inception", lambda source: Pixels())
+    asked = measured("evaluation.fid=true")
+    assert asked["folder"] not in (plain["folder"], several["folder"])
+    assert asked["inception"] == "pixels"
+    assert asked["means"]["all"].pop("fid") > 0
+    assert asked["means"]["all"] == plain["means"]["all"]
+    assert "inception" not in plain
+
+
+class Pixels(torch.nn.Module):
+    """Some pixels as features."""
+
+    origin = "pixels"
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return pictures[..., ::4, ::4].flatten(1).float()
 
 
 # ---------------------------------------------------------------------- pictures

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from inpaintlab.data import bins, seeds
+from inpaintlab.data.deepfill_holes import JitteredBox, StrokesAndBox
 from inpaintlab.data.files import BadPicture
 from inpaintlab.data.holes import Box, FreeForm, Several
 from inpaintlab.data.mask_folder import MaskFolder, read_hole
@@ -65,6 +66,43 @@ def test_boxes() -> None:
         Box(0.9).draw(rng, "center", 20, 200)
     with pytest.raises(ValueError, match="known are center, random"):
         Box(place="middle")
+
+
+@pytest.mark.parametrize(("size", "box", "most"), [(256, 128, 16), (64, 32, 4)])
+def test_jittered_boxes_are_symmetric_in_a_box_that_fits(size: int, box: int, most: int) -> None:
+    shrinks, starts = set(), set()
+    for i in range(300):
+        hole = JitteredBox().draw(seeds.generator("j", i), "box", size, size)
+        assert hole.dtype == np.uint8
+        places = np.argwhere(hole)
+        (top, left), (bottom, right) = places.min(0), places.max(0) + 1
+        assert hole[top:bottom, left:right].all()
+        dy, dx = (box - (bottom - top)) // 2, (box - (right - left)) // 2
+        assert (bottom - top + 2 * dy, right - left + 2 * dx) == (box, box)  # shrunk alike on opposite sides
+        shrinks |= {dy, dx}
+        starts |= {top - dy, left - dx}
+    assert shrinks == set(range(most + 1))
+    assert min(starts) == 0
+    assert size - box - 3 <= max(starts) < size - box  # the upper end is left out, as in the code
+    for options, message in (({"box": 1.0}, "box=1.0"), ({"shrink": 0.25}, "shrink=0.25"), ({"shrink": -0.1}, "-0.1")):
+        with pytest.raises(ValueError, match=message):
+            JitteredBox(**options)
+
+
+@pytest.mark.parametrize("size", [256, 64])
+def test_strokes_and_box_hold_a_box_and_scale_with_the_picture(size: int) -> None:
+    shares, source = [], StrokesAndBox(name="train")
+    assert source.bins == ("train",)
+    for i in range(200):
+        hole = source.draw(seeds.generator("s", i), "train", size, size)
+        box = JitteredBox().draw(seeds.generator("s", i), "box", size, size)
+        assert (hole >= box).all()
+        assert set(np.unique(hole)) == {0, 1}
+        assert np.array_equal(hole, source.draw(seeds.generator("s", i), "train", size, size))
+        shares.append(hole.mean() - box.mean())
+    assert min(shares) < 0.05
+    assert max(shares) > 0.2
+    assert np.mean(shares) == pytest.approx(0.12, abs=0.02)  # the same at both sizes
 
 
 def test_several_sources_keep_their_bins() -> None:

@@ -46,7 +46,9 @@ def test_wrong_files_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     assert call("lbam", str(tmp_path / "wrong.pth"), "--out", str(tmp_path / "x.ckpt")) == 1
     assert "missing: dc1.conv.weight" in capsys.readouterr().err
     assert call("msanet", str(tmp_path / "wrong.pth"), "--out", str(tmp_path / "x.ckpt")) == 1
-    assert "no weights can be imported for system 'msanet'; known are lbam" in capsys.readouterr().err
+    assert (
+        "no weights can be imported for system 'msanet'; known are deepfill_v1, gconv, lbam" in capsys.readouterr().err
+    )
     (tmp_path / "there.ckpt").write_text("mine")
     assert call("lbam", str(tmp_path / "wrong.pth"), "--out", str(tmp_path / "there.ckpt")) == 1
     assert "add --overwrite" in capsys.readouterr().err

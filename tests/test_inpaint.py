@@ -209,3 +209,17 @@ def test_attention_is_refused_before_any_work(
     assert call(checkpoint, image, mask, out, "--show", "attention") == 1
     assert message in capsys.readouterr().err
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_pixels_to_look_from_are_checked(
+    lbam_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, mask = write(tmp_path / "a.png", 128, 128), write_mask(tmp_path / "m.png", 128, 128)
+    out = tmp_path / "out.png"
+    assert call(lbam_checkpoint, image, mask, out, "--at", "3,4") == 1
+    assert "--at chooses pixels for --show attention" in capsys.readouterr().err
+    assert call(lbam_checkpoint, image, mask, out, "--show", "attention", "--at", "3,4", "--at", "3,128") == 1
+    assert "--at 3,128 lies outside" in capsys.readouterr().err
+    assert call(lbam_checkpoint, image, mask, out, "--show", "attention", "--at", "3;4") == 2
+    assert "'3;4' is not ROW,COLUMN" in capsys.readouterr().err
+    assert not out.exists()

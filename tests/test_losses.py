@@ -58,5 +58,5 @@ def test_losses_stay_in_float32_under_autocast() -> None:
 
 def test_hinge_by_hand() -> None:
     fake, real = [torch.tensor([-2.0, 0.5])], [torch.tensor([0.0, 3.0])]
-    torch.testing.assert_close(Hinge.generator(fake), torch.tensor(0.75))
-    torch.testing.assert_close(Hinge.discriminator(fake, real), torch.tensor((0 + 1.5) / 2 + (1 + 0) / 2))
+    torch.testing.assert_close(Hinge().generator(fake), torch.tensor(0.75))
+    torch.testing.assert_close(Hinge().discriminator(fake, real), torch.tensor((0 + 1.5) / 2 + (1 + 0) / 2))

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from inpaintlab.image import composite
-from inpaintlab.losses.adversarial import Wasserstein, gradient_penalty
+from inpaintlab.losses.adversarial import Hinge, Wasserstein, gradient_penalty
 from inpaintlab.losses.feature import perceptual, style
-from inpaintlab.losses.reconstruction import distance, masked_l1, total_variation
+from inpaintlab.losses.reconstruction import discount, distance, masked_l1, total_variation
 from inpaintlab.networks import lbam, pconv
 from inpaintlab.networks.vgg import Vgg16
 
@@ -86,6 +86,34 @@ def test_gradient_penalty_uses_one_share_per_picture() -> None:
     assert [picture.unique().tolist() for picture in seen[0]] == [[0.25], [1.0]]
     lengths = 2 * torch.tensor([0.25, 1.0]) * 48**0.5
     torch.testing.assert_close(penalty, (lengths - 1).square().mean())
+
+
+def test_gradient_penalty_counts_the_masked_part_only() -> None:
+    weight = torch.tensor([3.0, 4.0, 12.0], requires_grad=True)
+
+    def judge(image: Tensor) -> list[Tensor]:
+        return [(image.flatten(1) * weight).sum(1)]
+
+    real, fake = torch.rand(2, 1, 1, 3), torch.rand(2, 1, 1, 3)
+    mask = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]).view(2, 1, 1, 3)
+    penalty = gradient_penalty(judge, real, fake, mask=mask)
+    penalty.backward()
+    torch.testing.assert_close(penalty, torch.tensor((16.0 + 1.0) / 2))  # lengths 5 and, without a hole, 0
+    torch.testing.assert_close(weight.grad, 4 * torch.tensor([0.6, 0.8, 0.0]))
+
+
+def test_half_hinge_is_half_on_the_side_of_the_discriminator_only() -> None:
+    fake, real = [torch.tensor([-2.0, 0.5]), torch.tensor([0.0])], [torch.tensor([0.0, 3.0]), torch.tensor([0.5])]
+    assert Hinge(half=True).discriminator(fake, real) == 0.5 * Hinge().discriminator(fake, real) == 1.375
+    assert Hinge(half=True).generator(fake) == Hinge().generator(fake) == 0.75
+
+
+def test_discount_by_hand() -> None:
+    one, g, g2 = 1.0, 0.5, 0.25  # the first row and column weigh 1, the last ones gamma
+    expected = [
+        [one, one, one, one, one], [one, g, g, g, g], [one, g, g2, g2, g], [one, g, g, g, g],
+    ]  # fmt: skip
+    torch.testing.assert_close(discount(4, 5, 0.5), torch.tensor([[expected]]))
 
 
 @pytest.mark.parametrize("build", [lbam.Generator, pconv.Generator])

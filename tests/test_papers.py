@@ -116,7 +116,7 @@ def test_discriminator_step_is_the_hinge_loss_on_detached_composites() -> None:
     data = batch()
     with torch.no_grad():
         fake = torch.where(data.hole > 0, reference.generator(data.image, data.hole).image, data.image)
-    loss = Hinge.discriminator([reference.discriminator(fake)], [reference.discriminator(data.image)])
+    loss = Hinge().discriminator([reference.discriminator(fake)], [reference.discriminator(data.image)])
     loss.backward()
     expected = {n: p.detach() - 0.1 * p.grad for n, p in reference.discriminator.named_parameters()}
     before = snapshot(module)
@@ -132,6 +132,17 @@ def test_generator_steps_every_second_batch_only() -> None:
     train(module, 4)
     first = count[0]
     assert [o is first for o in count] == [True, True, False, True, True, False]  # D, D+G, D, D+G
+
+
+def test_taking_turns_the_discriminator_rests_in_batches_of_the_generator() -> None:
+    module = gan(generator_every=3, take_turns=True)
+    count = []
+    module._step = lambda optimizer, loss, step=module._step: (count.append(optimizer), step(optimizer, loss))[1]  # type: ignore[method-assign]
+    train(module, 6)
+    assert [o is count[0] for o in count] == [True, True, False, True, True, False]  # D, D, G, D, D, G
+    assert set(module.logged) == {"train/l2", "train/adversarial", "train/total"}
+    with pytest.raises(ValueError, match="take_turns needs generator_every of at least 2"):
+        gan(take_turns=True)
 
 
 def test_generator_step_leaves_no_gradient_on_the_discriminator() -> None:
@@ -261,3 +272,31 @@ def test_weights_that_are_not_finite_are_never_saved() -> None:
         module.generator.conv.bias[0] = float("nan")
     with pytest.raises(FloatingPointError, match="generator.conv.bias"):
         module.on_save_checkpoint({})
+
+
+def test_backward_passes_run_outside_autocast() -> None:
+    """Else the derivatives of what is kept in float32 would be taken in bfloat16."""
+    seen: list[bool] = []
+
+    class Probe(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            assert torch.is_autocast_enabled("cpu")
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return gradients[0]
+
+    class Probed(TinyGan):
+        def generator_terms(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+            return {"l2": distance(Probe.apply(output.image), batch.image)}
+
+    module = Probed(generator=TinyGenerator(), optimizer_g=sgd, loss_weights={"l2": 1.0})
+    loader = DataLoader([batch()], batch_size=None)  # type: ignore[arg-type]
+    pl.Trainer(
+        max_epochs=1, accelerator="cpu", precision="bf16-mixed", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    ).fit(module, loader)  # fmt: skip
+    assert seen == [False]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from inpaintlab import config as configs
-from inpaintlab import train
+from inpaintlab import train, weights
 from inpaintlab.data import bins
 from inpaintlab.errors import UserError
 from inpaintlab.metrics import protocols
@@ -25,7 +29,7 @@ def test_every_spec_names_what_exists(id: str) -> None:
     assert set(table.experiments) <= set(configs.options("experiment"))
     if table.kind == "comparison":
         assert table.masks in configs.options("masks")
-        assert {metric.key for metric in table.metrics} <= set(protocols.find(table.protocol).columns)
+        assert {metric.key for metric in table.metrics} <= {*protocols.find(table.protocol).columns, "fid"}
         for bin in table.bins:
             assert bin in (*bins.IRREGULAR, "all", "fixed25", "center")
 
@@ -60,6 +64,14 @@ def test_rows_shared_by_two_tables_are_one_run_with_one_published_value() -> Non
             "row 'a' must give psnr for the bins all",
         ),
         ({"rows": [{"lable": "a"}]}, "unknown key 'lable'; did you mean 'label'?"),
+        (
+            {"metrics": {"lpips": {"label": "LPIPS", "decimals": 3}}},
+            "x.yaml: protocol 'standard' has no metric 'lpips'; it has psnr, ssim, l1_pct, l2_pct, fid",
+        ),
+        ({"protocol": "rn", "metrics": {"l2_pct": {"label": "L2", "decimals": 2}}}, "it has psnr, ssim, l1_pct, fid"),
+        ({"protocol": "rm"}, "x.yaml: metric protocol 'rm' is unknown; known are standard"),
+        ({"metrics": {"fid": {"label": "FID", "decimals": 3}}}, ""),
+        ({"protocol": "deepfill", "metrics": {"tv_pct": {"label": "TV", "decimals": 1}}}, ""),
         ({"title": None}, ""),
     ],
 )
@@ -72,10 +84,10 @@ def test_wrong_specs_are_refused(change: dict[str, object], message: str) -> Non
         "rows": [{"label": "a"}],
     }
     if not message:
-        spec.parse(content, "x.yaml")
+        spec.check_metrics(spec.parse({**content, **change}, "x.yaml"), "x.yaml")
         return
-    with pytest.raises(UserError, match=message):
-        spec.parse({**content, **change}, "x.yaml")
+    with pytest.raises(UserError, match=re.escape(message)):
+        spec.check_metrics(spec.parse({**content, **change}, "x.yaml"), "x.yaml")
 
 
 def test_unknown_table_gets_the_nearest_name() -> None:
@@ -175,6 +187,86 @@ def test_a_table_from_training_to_files_and_again(
     monkeypatch.setattr(train, "run", lambda *_: pytest.fail("trained again"))
     assert program.reproduce("msanet.table3", "demo", [*overrides, "seed=0,1"]) == 0
     assert capsys.readouterr().out == printed
+
+
+# ---------------------------------------------------------------------- FID
+class Colours(torch.nn.Module):
+    """Mean colours as features."""
+
+    def __init__(self, origin: str) -> None:
+        super().__init__()
+        self.origin = origin
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.float().mean((2, 3))
+
+
+def with_fid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **changes: Any) -> None:
+    """Table 3 with a column FID, on a machine without Inception weights."""
+    table = spec.load("msanet.table3")
+    metrics = (*table.metrics, spec.Metric("fid", "FID", 3, higher=False))
+    quoted = spec.Row("quoted", published={metric.key: dict.fromkeys(table.bins, 0.847) for metric in metrics})
+    changed = dataclasses.replace(table, **{"metrics": metrics, "rows": (*table.rows, quoted), **changes})
+    monkeypatch.setattr(spec, "load", lambda id: changed)
+    monkeypatch.setenv(weights.FOLDER, str(tmp_path / "none"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
+
+
+def test_fid_without_weights_is_not_available_and_says_why(
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_fid(monkeypatch, tmp_path)
+    assert program.reproduce("msanet.table3", "demo", overrides) == 0
+    printed = capsys.readouterr().out
+    mum = next(line for line in printed.splitlines() if line.startswith("| MUM "))
+    assert mum.count("not available") == 1
+    assert next(line for line in printed.splitlines() if line.startswith("| quoted ")).count("not available") == 0
+    assert "- FID: not available: weights-inception-2015-12-05-6726825d.pth (torch-fidelity's" in printed
+    (folder,) = (tmp_path / "runs" / "tables").glob("msanet.table3-demo*")
+    lines = [line for line in csv.DictReader((folder / "table.csv").open()) if line["metric"] == "fid"]
+    assert [(line["row"], line["measured"], bool(line["missing"])) for line in lines] == [
+        ("No-MUM", "", True), ("MUM", "", True), ("quoted", "", False),
+    ]  # fmt: skip
+
+
+def test_fid_is_measured_where_the_weights_are(
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_fid(monkeypatch, tmp_path, bins=("0.1-0.2", "0.4-0.5"), rows=tuple(
+        dataclasses.replace(row, published={}) for row in spec.load("msanet.table3").rows
+    ))  # fmt: skip
+    file = tmp_path / "inception.pth"
+    file.touch()
+    monkeypatch.setattr(weights, "inception", lambda source: Colours(f"{Path(source).name}, SHA-256 01234567"))
+    assert program.reproduce("msanet.table3", "demo", [*overrides, f"weights.inception={file}"]) == 0
+    printed = capsys.readouterr().out
+    assert "FID: Inception v3 of torch-fidelity, inception.pth, SHA-256 01234567, n = 3 per bin" in printed
+    assert "With fewer than 2048 pictures FID is biased upwards: only for ranking rows of this table." in printed
+    assert "UNTRAINED" not in printed
+    assert "PSNR against No-MUM" in printed
+    assert "FID against" not in printed
+    (folder,) = (tmp_path / "runs" / "tables").glob("msanet.table3-demo*")
+    lines = [line for line in csv.DictReader((folder / "table.csv").open()) if line["metric"] == "fid"]
+    assert all(float(line["measured"]) > 0 for line in lines)
+    assert {line["against_reference"] for line in lines} == {""}  # a distance of sets has no pairs
+    monkeypatch.setattr(weights, "inception", lambda source: Colours("untrained (random weights)"))
+    assert program.reproduce("msanet.table3", "demo", [*overrides, "weights.inception=random"]) == 0
+    assert "AN UNTRAINED NETWORK: these numbers are no FID" in capsys.readouterr().out
+
+
+def test_a_pooled_metric_is_read_from_the_evaluation_and_has_no_interval(
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = dataclasses.replace(spec.load("msanet.table3"), protocol="lbam", bins=("0.1-0.2", "all"))
+    results = measure.measure(table, "demo", [0], overrides)
+    summary = results["MUM"].summaries[0]
+    for bin in table.bins:
+        assert results["MUM"].mean("psnr", bin) == summary["means"][bin]["psnr"]
+    assert results["MUM"].per_picture("psnr", "all") is None
+    values = results["MUM"].per_picture("ssim", "0.1-0.2")
+    assert values is not None
+    assert values.mean() == pytest.approx(summary["means"]["0.1-0.2"]["ssim"], abs=1e-6)
+    assert results["MUM"].mean("psnr", "0.9-1.0") is None
 
 
 def test_a_row_that_fails_leaves_the_others_and_says_why(

@@ -68,6 +68,45 @@ def test_files_are_found_by_name_and_checked_by_hash(
     assert isinstance(weights.vgg16(None, ["pool1"], normalise=True), Vgg16)
 
 
+# ---------------------------------------------------------------------- Inception
+def test_inception_equals_torch_fidelitys_own(tmp_path: Path) -> None:
+    pytest.importorskip("torch_fidelity")
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    untrained = weights.inception("random")
+    assert untrained.untrained
+    state = {name: value.clone() for name, value in untrained.network.state_dict().items()}
+    state["Conv2d_1a_3x3.bn.bias"] += 0.5
+    path = tmp_path / "mine.pth"
+    torch.save(state, path)
+    network = weights.inception(str(path))
+    assert not network.untrained
+    assert network.origin.startswith("mine.pth, SHA-256 ")
+    pictures = torch.randint(0, 256, (1, 3, 40, 56), dtype=torch.uint8)
+    (expected,) = FeatureExtractorInceptionV3("x", ["2048"], feature_extractor_weights_path=path)(pictures)
+    assert torch.equal(network(pictures), expected)
+    assert expected.shape == (1, 2048)
+    assert (network(pictures) - untrained(pictures)).abs().max() > 0.01
+    assert torch.equal(untrained(pictures), weights.inception("random")(pictures))
+    assert not any(weight.requires_grad for weight in network.parameters())
+
+    torch.save({"fc.bias": state["fc.bias"]}, path)
+    with pytest.raises(UserError, match=r"not torch-fidelity's weights of Inception v3: .*Missing key"):
+        weights.inception(str(path))
+
+
+def test_missing_inception_is_one_sentence(tmp_path: Path) -> None:
+    sentence = weights.missing("inception", None)
+    assert (
+        "weights-inception-2015-12-05-6726825d.pth (torch-fidelity's Inception v3 (2015)), needed for FID" in sentence
+    )
+    assert "weights.inception=random takes an untrained network instead, and the results say so" in sentence
+    assert weights.missing("inception", "/nowhere") == "weights.inception=/nowhere: there is no such file"
+    assert weights.missing("inception", "random") == ""
+    (tmp_path / "here").touch()
+    assert weights.missing("inception", str(tmp_path / "here")) == ""
+
+
 def test_status_lists_every_file() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "inpaintlab.cli", "weights", "status"], capture_output=True, text=True

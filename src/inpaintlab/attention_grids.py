@@ -1,14 +1,18 @@
 """Attention maps as a sheet that can be read: a row per kind of map, a column per layer, numbers under every map.
 
 Works for any generator that fills `Output.attention` when its `keep_attention` is True. Names are `<kind>_<layer>`,
-with `_<what>` behind it for a second map of the layer: "forward_1", "forward_1_mask" (LBAM, Figures 7 and 8).
+with `_<what>` behind it for a second map of the layer: "forward_1", "forward_1_mask" (LBAM, Figures 7 and 8). Patch
+attention has two names of its own, drawn in colour: "flow" (N, 2, h, w), where every position looks, and "heat"
+(N, K, h, w), what K chosen pixels look at; such a generator has an attribute `points` for them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,9 +21,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from inpaintlab.attention_pictures import flow_picture, heat_picture
 from inpaintlab.batch import Output
 from inpaintlab.errors import UserError
+from inpaintlab.image import to_uint8
 
+Pixel = tuple[int, int]  # row, column
 SIDE, GAP, LINE, LABEL = 176, 8, 15, 128  # pixels of a map's longer side, between cells, per line of text, of row names
 
 
@@ -34,15 +41,23 @@ def require(generator: object, system: str) -> None:
 
 
 @contextmanager
-def collecting(generator: Any, size: tuple[int, int]) -> Iterator[tuple[Callable[..., Output], dict[str, Tensor]]]:
+def collecting(
+    generator: Any, size: tuple[int, int], pixels: Sequence[Pixel] = ()
+) -> Iterator[tuple[Callable[..., Output], dict[str, Tensor]]]:
     """A stand-in for `generator` and the maps of its last call, cropped to pictures of `size` (height, width).
 
     The maps of a padded picture lose the share of rows and columns that lies in the padding; a row that lies in the
     picture by any part of it stays.
+
+    Args:
+        pixels: (row, column) of those whose attention is wanted, for generators that have `points`.
     """
     maps: dict[str, Tensor] = {}
 
     def call(image: Tensor, hole: Tensor) -> Output:
+        if hasattr(generator, "points"):
+            height, width = image.shape[-2:]
+            generator.points = tuple(((y + 0.5) / height, (x + 0.5) / width) for y, x in pixels)
         output: Output = generator(image, hole)
         maps.clear()
         for name, value in output.attention.items():
@@ -52,15 +67,31 @@ def collecting(generator: Any, size: tuple[int, int]) -> Iterator[tuple[Callable
             maps[name] = value[..., : keep[0], : keep[1]]
         return output
 
-    before = generator.keep_attention
+    before, points = generator.keep_attention, getattr(generator, "points", None)
     generator.keep_attention = True
     try:
         yield call, maps
     finally:
         generator.keep_attention = before
+        if hasattr(generator, "points"):
+            generator.points = points
 
 
-def sheet(maps: Mapping[str, Tensor], aspect: float = 1.0) -> Image.Image:
+@dataclass(frozen=True)
+class Cell:
+    """One picture of a sheet, any size, and the two lines under it."""
+
+    picture: Image.Image
+    place: str
+    values: str
+
+
+def sheet(
+    maps: Mapping[str, Tensor],
+    aspect: float = 1.0,
+    picture: NDArray[np.uint8] | None = None,
+    pixels: Sequence[Pixel] = (),
+) -> Image.Image:
     """All maps of the first picture of a batch on one sheet.
 
     Each map is the mean over its channels, enlarged without interpolation to one size for all layers. Black is the
@@ -70,33 +101,63 @@ def sheet(maps: Mapping[str, Tensor], aspect: float = 1.0) -> Image.Image:
     Args:
         maps: (N, C, H, W) by name.
         aspect: width / height of the picture.
+        picture: (H, W, 3), on which "heat" is drawn.
+        pixels: (row, column) of those that "heat" belongs to.
     """
     if not maps:
         raise UserError("the network returned no attention maps")
-    rows: dict[str, list[tuple[str, NDArray[np.float32]]]] = {}
+    rows: dict[str, list[Cell]] = {}
     for name, value in maps.items():
-        kind, layer = split_name(name)
-        rows.setdefault(kind, []).append((layer, value[0].detach().float().mean(0).cpu().numpy()))
+        values = value[0].detach().float().cpu().numpy()
+        if name == "flow":
+            rows["where each position looks"] = [_flow_cell(values)]
+        elif name == "heat" and picture is not None:
+            looks = zip(values, pixels, strict=True)
+            rows["what a pixel looks at"] = [_heat_cell(picture, heat, pixel) for heat, pixel in looks]
+        else:
+            kind, layer = split_name(name)
+            rows.setdefault(kind, []).append(_grey_cell(layer, values.mean(0)))
     width, height = (SIDE, max(48, round(SIDE / aspect))) if aspect >= 1 else (max(96, round(SIDE * aspect)), SIDE)
     columns = max(map(len, rows.values()))
     step_x, step_y, head = width + GAP, height + 2 * LINE + GAP, 2 * LINE
     page = Image.new("RGB", (LABEL + columns * step_x, head + len(rows) * step_y), "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(12)
-    draw.text((GAP, 6), "mean over the channels of each map; black = min, white = max of [min, max]", "black", font)
+    draw.text((GAP, 6), _legend(maps), "black", font)
     for i, (kind, cells) in enumerate(rows.items()):
         top = head + i * step_y
-        draw.multiline_text((GAP, top + height // 2 - LINE), kind.replace(" ", "\n", 1), "black", font)
-        for j, (layer, values) in enumerate(cells):
+        draw.multiline_text((GAP, top + height // 2 - LINE), textwrap.fill(kind, 16), "black", font)
+        for j, cell in enumerate(cells):
             left = LABEL + j * step_x
-            picture = Image.fromarray(grey(values)).resize((width, height), Image.Resampling.NEAREST)
-            page.paste(picture, (left, top))
+            page.paste(cell.picture.resize((width, height), Image.Resampling.NEAREST), (left, top))
             draw.rectangle((left - 1, top - 1, left + width, top + height), outline=(160, 160, 160))
-            place = (
-                f"{layer}, {values.shape[1]} x {values.shape[0]}" if layer else f"{values.shape[1]} x {values.shape[0]}"
-            )
-            draw.text((left, top + height + 2), place, "black", font)
-            draw.text((left, top + height + 1 + LINE), f"[{values.min():.3g}, {values.max():.3g}]", "black", font)
+            draw.text((left, top + height + 2), cell.place, "black", font)
+            draw.text((left, top + height + 1 + LINE), cell.values, "black", font)
     return page
+
+
+def _legend(maps: Mapping[str, Tensor]) -> str:
+    if "flow" in maps:
+        return (
+            "flow: hue = direction, white = itself, strong = far; heat: black = none, yellow = most, cross = the pixel"
+        )
+    return "mean over the channels of each map; black = min, white = max of [min, max]"
+
+
+def _grey_cell(layer: str, values: NDArray[np.float32]) -> Cell:
+    size = f"{values.shape[1]} x {values.shape[0]}"
+    limits = f"[{values.min():.3g}, {values.max():.3g}]"
+    return Cell(Image.fromarray(grey(values)), f"{layer}, {size}" if layer else size, limits)
+
+
+def _flow_cell(offsets: NDArray[np.float32]) -> Cell:
+    far = np.hypot(*offsets).max()
+    size = f"{offsets.shape[2]} x {offsets.shape[1]} positions"
+    return Cell(Image.fromarray(flow_picture(offsets)), size, f"farthest: {far:.0f} positions")
+
+
+def _heat_cell(picture: NDArray[np.uint8], heat: NDArray[np.float32], pixel: Pixel) -> Cell:
+    drawn = Image.fromarray(heat_picture(picture, heat, pixel))
+    return Cell(drawn, f"row {pixel[0]}, column {pixel[1]}", f"most: {heat.max():.2g} of {heat.sum():.2g}")
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -119,14 +180,19 @@ def grey(values: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def draw_attention(
-    generator: Any, fill: Callable[[Callable[..., Output]], Any], size: tuple[int, int]
-) -> tuple[Any, Image.Image]:
+    generator: Any,
+    fill: Callable[[Callable[..., Output]], Tensor],
+    size: tuple[int, int],
+    pixels: Sequence[Pixel] = (),
+) -> tuple[Tensor, Image.Image]:
     """What `fill` returns when it is given the generator, and the sheet of the maps that it made meanwhile.
 
     Args:
-        fill: calls the generator once.
+        fill: calls the generator once and returns the filled picture (1, 3, H, W) in [0, 1].
         size: height and width of the picture before it was padded.
+        pixels: (row, column) of those whose attention is shown, where the system can.
     """
-    with collecting(generator, size) as (call, maps), torch.no_grad():
+    with collecting(generator, size, pixels) as (call, maps), torch.no_grad():
         result = fill(call)
-    return result, sheet(maps, size[1] / size[0])
+    picture = to_uint8(result)[0].permute(1, 2, 0).cpu().numpy()
+    return result, sheet(maps, size[1] / size[0], picture, pixels)

@@ -55,19 +55,21 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 
 def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, device: str, label: str) -> None:
-    from inpaintlab import checkpoint, evaluation, record
+    from inpaintlab import checkpoint, evaluation, record, weights
     from inpaintlab.atomic import require_writable
     from inpaintlab.progress import Bar
 
     require_writable(out)
     data = checkpoint.build(test["data"], "inpaintlab.data.")
     options = test["evaluation"]
+    inception = weights.inception(test["weights"]["inception"]).to(device) if options["fid"] else None
     pairs = data.pairs(split)
     with Bar(label, len(pairs)) as bar:
         result = evaluation.evaluate(
             restored.generator,
             pairs,
             protocol=options["protocol"],
+            inception=inception,
             batch_size=options["batch_size"],
             keep=options["keep"],
             workers=data.workers,
@@ -84,6 +86,7 @@ def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, d
         "checkpoint": restored.path.name,
         "weights": restored.digest(),
         "protocol": options["protocol"],
+        **({"inception": inception.origin} if inception else {}),
         "split": split,
         "size": data.geometry.size,
         "pictures": type(data.pictures).__name__,
@@ -137,13 +140,16 @@ def _hydra(config: DictConfig) -> None:
     result = run(config)
     bins = list(result["means"])
     metrics = list(result["means"]["all"])
+    protocol = result["protocol"] if isinstance(result["protocol"], str) else ", ".join(result["protocol"])
     print(
         f"{result['name']} seed {result['seed']}, {result['batches']} batches, scale {result['scale']}: "
-        f"{result['pairs']} pairs ({result['pairs_digest']}), protocol {result['protocol']}"
+        f"{result['pairs']} pairs ({result['pairs_digest']}), protocol {protocol}"
+        + (f", FID by Inception v3, {result['inception']}" if "inception" in result else "")
     )
-    print(f"{'':10}" + "".join(f"{bin:>10}" for bin in bins))
+    width = max(10, *(len(metric) + 1 for metric in metrics))
+    print(" " * width + "".join(f"{bin:>10}" for bin in bins))
     for metric in metrics:
-        print(f"{metric:10}" + "".join(f"{result['means'][bin][metric]:10.4f}" for bin in bins))
+        print(f"{metric:{width}}" + "".join(f"{result['means'][bin][metric]:10.4f}" for bin in bins))
     print(f"written to {result['folder']}")
 
 

@@ -1,4 +1,4 @@
-"""Run a generator over evaluation pairs and keep every picture's numbers.
+"""Run a generator over evaluation pairs and keep every picture's numbers, and the features that FID compares.
 
 A finished evaluation is a folder: `metrics.json` (means per bin and overall, and the conditions), `per_picture.csv`,
 `pairs.csv` (the manifest) and some pictures.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from inpaintlab.atomic import replacing, require_writable, write_text
 from inpaintlab.data.datamodule import loader, to_batch
 from inpaintlab.data.pairs import Pair, PairSet, digest, write_manifest
 from inpaintlab.image import inpaint, to_uint8
-from inpaintlab.metrics import protocols
+from inpaintlab.metrics import fid, protocols
 from inpaintlab.metrics.per_picture import PerPicture
 
 Picture = NDArray[np.uint8]
@@ -35,23 +35,34 @@ class Evaluation:
     """The results on all pairs.
 
     Args:
+        protocol: of the metrics.
         pairs: the manifest.
         rows: per pair, the metrics.
         kept: for some pairs, (truth, hole, result), 8 bit.
+        features: (pairs, 2, D), of truth and result, if FID was asked for.
     """
 
+    protocol: protocols.Protocol
     pairs: list[Pair]
     rows: list[dict[str, float]]
     kept: dict[int, tuple[Picture, Picture, Picture]] = field(default_factory=dict)
+    features: NDArray[np.float32] | None = None
 
     def means(self) -> dict[str, dict[str, float]]:
-        """Means by bin; "all" is the mean over the bins, as MSA-Net's Tables 2-5 average."""
-        by_bin: dict[str, list[dict[str, float]]] = {}
-        for pair, row in zip(self.pairs, self.rows, strict=True):
-            by_bin.setdefault(pair.bin, []).append(row)
-        means = {bin: {k: float(np.mean([r[k] for r in rows])) for k in rows[0]} for bin, rows in by_bin.items()}
-        columns = next(iter(means.values()))
-        return means | {"all": {k: float(np.mean([m[k] for m in means.values()])) for k in columns}}
+        """The numbers by bin, means as a rule; "all" is the mean over the bins, as MSA-Net's Tables 2-5 average.
+
+        FID is a distance of sets and no mean: under "all" it is that of all pairs.
+        """
+        by_bin: dict[str, list[int]] = {}
+        for number, pair in enumerate(self.pairs):
+            by_bin.setdefault(pair.bin, []).append(number)
+        means = {bin: self.protocol.pool([self.rows[n] for n in numbers]) for bin, numbers in by_bin.items()}
+        means["all"] = {k: float(np.mean([m[k] for m in means.values()])) for k in self.protocol.columns}
+        if self.features is not None:
+            for bin, values in means.items():
+                chosen = self.features[by_bin.get(bin, slice(None))]
+                values["fid"] = fid.frechet(chosen[:, 0], chosen[:, 1])
+        return means
 
 
 @torch.no_grad()
@@ -59,7 +70,8 @@ def evaluate(
     generator: Generator,
     pairs: PairSet,
     *,
-    protocol: str = "standard",
+    protocol: str | Sequence[str] = "standard",
+    inception: Callable[[torch.Tensor], torch.Tensor] | None = None,
     batch_size: int = 8,
     workers: int = 0,
     keep: int = 0,
@@ -72,35 +84,49 @@ def evaluate(
 
     Args:
         generator: in eval mode, with an attribute `multiple` if its input sizes must be multiples of it.
+        protocol: of the metrics; of several, see `protocols.find`.
+        inception: features of 8-bit pictures on `device`; with it FID is measured, too.
         keep: how many results to keep as pictures, spread evenly over the pairs.
         rank, world: with several processes each takes its share of the pairs, and all return all numbers.
         progress: called with the number of pairs done and their total.
     """
-    measure = protocols.find(protocol)
+    chosen = protocols.find(protocol)
     mine = range(rank, len(pairs), world)
     shown = set(pairs.spread(keep))
     # A process that evaluates alone, for sample pictures say, must not wait for the others to gather with it.
-    table = PerPicture(tuple(measure.columns), sync_on_compute=world > 1).to(device)
+    table, features = (PerPicture(sync_on_compute=world > 1).to(device) for _ in range(2))
+    extract = fid.Features(inception) if inception else None
     kept, done = {}, 0
     for raw in loader(pairs.chosen(mine), workers, batch_size=batch_size):
         truths, holes = _arrays(raw["image"]), raw["hole"][:, 0].numpy()
-        batch = to_batch({k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in raw.items()})
+        on_device = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in raw.items()}
+        batch = to_batch(on_device)
         with torch.autocast(torch.device(device).type, enabled=False):
             filled = inpaint(generator, batch.image, batch.hole, getattr(generator, "multiple", 1))
-        results = _arrays(to_uint8(filled))
-        for result, truth, hole in zip(results, truths, holes, strict=True):
+            results = to_uint8(filled)
+            found = extract(raw["name"], on_device["image"], results) if extract else None
+        composites, pictures = _arrays(filled), _arrays(results)
+        for i, (composite, truth, hole) in enumerate(zip(composites, truths, holes, strict=True)):
             number = mine[done]
-            table.update(number, measure.measure(result, truth))
+            row = chosen.measure(composite, truth, hole)
+            table.update(number, torch.tensor([row[name] for name in chosen.columns], dtype=torch.float64))
+            if found is not None:
+                features.update(number, found[i])
             if number in shown:
-                kept[number] = (truth, hole, result)
+                kept[number] = (truth, hole, pictures[i])
             done += 1
         progress(done, len(mine))
-    rows = table.compute()
-    manifest = [pairs.describe(number) for number in range(len(pairs))]
-    return Evaluation(manifest, [rows[number] for number in range(len(pairs))], kept)
+    gathered, numbers = table.compute(), range(len(pairs))
+    rows = [dict(zip(chosen.columns, gathered[number].tolist(), strict=True)) for number in numbers]
+    manifest = [pairs.describe(number) for number in numbers]
+    result = Evaluation(chosen, manifest, rows, kept)
+    if extract:
+        of_pairs = features.compute()
+        result.features = torch.stack([of_pairs[number] for number in numbers]).numpy()
+    return result
 
 
-def _arrays(pictures: torch.Tensor) -> Picture:
+def _arrays(pictures: torch.Tensor) -> NDArray[Any]:
     """(N, 3, H, W) to (N, H, W, 3), contiguous: sums depend, in the last digit, on the order in memory."""
     return pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 

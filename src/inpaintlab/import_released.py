@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,20 +13,28 @@ from inpaintlab.programs import run_program
 def parser() -> ArgumentParser:
     """The command line; built without importing anything heavy."""
     p = ArgumentParser("inpaintlab import", description=__doc__)
-    p.add_argument("system", help="whose weights: lbam")
-    p.add_argument("file", type=Path, help="the authors' checkpoint")
+    p.add_argument("system", help="whose weights: lbam, deepfill_v1, gconv")
+    p.add_argument("file", type=Path, help="the authors' checkpoint; the prefix of a TensorFlow one, or .npz")
     p.add_argument("--out", required=True, type=Path, help="the checkpoint to write")
     p.add_argument("--experiment", help="the run that the weights stand for; gives the data that `evaluate` uses")
+    p.add_argument(
+        "--swap-colours",
+        action=BooleanOptionalAction,
+        help="reverse BGR to RGB, or not; by default weights in TensorFlow's own layout are reversed",
+    )
     p.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     return p
 
 
-def convert(system: str, file: Path, out: Path, experiment: str | None = None) -> None:
-    """Write the checkpoint.
+def convert(
+    system: str, file: Path, out: Path, experiment: str | None = None, swap_colours: bool | None = None
+) -> list[str]:
+    """Write the checkpoint; the entries of the file that belong to no generator are returned.
 
     Args:
         experiment: whose config goes with the weights; by default the first of the system, on the embedded photographs
             so that the checkpoint can be evaluated anywhere.
+        swap_colours: see `checkpoint.from_released`.
 
     Raises:
         FileNotFoundError, UserError: if the file does not fit; nothing is written then.
@@ -38,15 +45,16 @@ def convert(system: str, file: Path, out: Path, experiment: str | None = None) -
     from inpaintlab import config as configs
     from inpaintlab.atomic import replacing
 
-    generator = checkpoint.from_released(system, file)
-    network = importlib.import_module(f"inpaintlab.networks.{system}")
-    options = network.released_options(map(network.authors_name, generator.state_dict()))
+    found = checkpoint.read_released(system, file, swap_colours)
+    generator = checkpoint.build_released(system, found)
     names = [name for name in configs.options("experiment") if name.startswith(f"{system}_")]
+    if not names:
+        raise UserError(f"there is no experiment of {system}, whose config would go with the weights")
     chosen = experiment or names[0]
     data = [] if experiment else ["data=photos"]
     config = configs.plain(configs.compose([f"experiment={chosen}", *data]))
     config["name"] = f"{system}_released"
-    config["model"]["generator"] |= options
+    config["model"]["generator"] = {"_target_": config["model"]["generator"]["_target_"]} | found.options
     content = {
         "state_dict": {f"generator.{name}": value for name, value in generator.state_dict().items()},
         "batches_done": 0,
@@ -54,6 +62,7 @@ def convert(system: str, file: Path, out: Path, experiment: str | None = None) -
     }
     with replacing(out) as temporary:
         torch.save(content, temporary)
+    return list(found.ignored)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,8 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def program() -> None:
         if parsed.out.exists() and not parsed.overwrite:
             raise UserError(f"{parsed.out} exists; choose another --out or add --overwrite")
-        convert(parsed.system, parsed.file, parsed.out, parsed.experiment)
+        ignored = convert(parsed.system, parsed.file, parsed.out, parsed.experiment, parsed.swap_colours)
         print(f"written to {parsed.out}: the generator of {parsed.system} with the weights of {parsed.file.name}")
+        if ignored:
+            more = ", ..." if len(ignored) > 4 else ""
+            print(f"left aside: {len(ignored)} entries that are not the generator's: {', '.join(ignored[:4])}{more}")
 
     run_program(program)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +23,24 @@ def parser() -> ArgumentParser:
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument("--overwrite", action="store_true", help="replace pictures that are there already")
     p.add_argument("--show", choices=("attention",), help="also write the network's maps, as NAME-attention.png")
+    p.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        type=pixel,
+        metavar="ROW,COLUMN",
+        help="with --show, for systems that copy patches: a pixel whose attention is drawn over the picture; may be "
+        "repeated; default: four pixels inside the hole",
+    )
     return p
+
+
+def pixel(text: str) -> tuple[int, int]:
+    """ROW,COLUMN as two numbers."""
+    row, _, column = text.partition(",")
+    if not (row.strip().isdecimal() and column.strip().isdecimal()):
+        raise ArgumentTypeError(f"{text!r} is not ROW,COLUMN, two whole numbers counted from 0 at the top left")
+    return int(row), int(column)
 
 
 def pairs(arguments: Namespace) -> list[tuple[Path, Path, Path]]:
@@ -75,6 +92,8 @@ def shown_at(out: Path) -> Path:
 
 def run(arguments: Namespace) -> int:
     """Fill all pictures; one that fails is named and the others go on. Returns the number of failures."""
+    if arguments.at and not arguments.show:
+        raise UserError("--at chooses pixels for --show attention; add that or leave it out")
     jobs = pairs(arguments)
 
     def written(out: Path) -> bool:
@@ -108,6 +127,7 @@ def run(arguments: Namespace) -> int:
                     arguments.threshold,
                     device,
                     arguments.show,
+                    arguments.at,
                 )
             except Exception as error:
                 sentence = explain(error)
@@ -130,13 +150,15 @@ def fill_file(
     threshold: float,
     device: str,
     show: str | None = None,
+    pixels: Sequence[tuple[int, int]] = (),
 ) -> None:
     """Fill one picture and write it as PNG; known pixels, and an alpha channel, stay bit for bit.
 
-    With `show` the sheet of attention maps is written first, so a result that is there has its sheet.
+    With `show` the sheet of attention maps is written first, so a result that is there has its sheet. `pixels` are
+    those whose attention is drawn; none given, some are chosen inside the hole.
 
     Raises:
-        UserError: if the files do not decode, differ in size, or the mask marks nothing.
+        UserError: if the files do not decode, differ in size, or the mask marks nothing, or a pixel lies outside.
     """
     import numpy as np
     import torch
@@ -144,6 +166,7 @@ def fill_file(
 
     from inpaintlab import attention_grids
     from inpaintlab.atomic import replacing
+    from inpaintlab.attention_pictures import choose_pixels
     from inpaintlab.data.files import read_alpha, read_picture
     from inpaintlab.data.mask_folder import read_hole
     from inpaintlab.image import from_uint8, inpaint, to_uint8
@@ -155,12 +178,21 @@ def fill_file(
     if hole.all():
         other = "black_hole" if polarity == "white_hole" else "white_hole"
         raise UserError(f"the mask {mask} marks every pixel as missing; with --polarity {other} it would mark none")
+    outside = [p for p in pixels if p[0] >= hole.shape[0] or p[1] >= hole.shape[1]]
+    if outside:
+        raise UserError(
+            f"--at {outside[0][0]},{outside[0][1]} lies outside {image}: {hole.shape[0]} rows, "
+            f"{hole.shape[1]} columns, counted from 0"
+        )
     tensor = from_uint8(torch.from_numpy(picture.transpose(2, 0, 1).copy()))[None].to(device)
     missing = torch.from_numpy(hole)[None, None].float().to(device)
     multiple = getattr(generator, "multiple", 1)
     if show:
         filled, sheet = attention_grids.draw_attention(
-            generator, lambda call: inpaint(call, tensor, missing, multiple), (hole.shape[0], hole.shape[1])
+            generator,
+            lambda call: inpaint(call, tensor, missing, multiple),
+            (hole.shape[0], hole.shape[1]),
+            pixels or choose_pixels(hole),
         )
         with replacing(shown_at(out)) as temporary:
             sheet.save(temporary)

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 from inpaintlab.errors import UserError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inpaintlab.networks.inception import Inception
     from inpaintlab.networks.vgg import Vgg16
 
 FOLDER = "INPAINTLAB_WEIGHTS"
@@ -84,7 +87,7 @@ def find(name: str, source: str | None = None) -> Path:
             return path
     places = " or ".join(str(folder) for folder in folders())
     raise FileNotFoundError(
-        f"{file.used_for} need the file {file.name} ({file.what}), which is not here. Download it and put it into "
+        f"{file.name} ({file.what}), needed for {file.used_for}, is not here. Download it and put it into "
         f"{places}, or say weights.{name}=FILE. weights.{name}=random takes an untrained network instead, and the "
         "results say so."
     )
@@ -100,18 +103,47 @@ def vgg16(source: str | None, layers: Sequence[str], normalise: bool) -> Vgg16:
     Raises:
         FileNotFoundError, UserError: before any training; see `find`.
     """
-    import torch
-
     from inpaintlab.networks.vgg import RANDOM, Vgg16
 
     if source == RANDOM:
         return Vgg16(RANDOM, layers=layers, normalise=normalise)
-    path = find("vgg16", source)
+    return Vgg16(_read(find("vgg16", source)), layers=layers, normalise=normalise)
+
+
+def inception(source: str | None) -> Inception:
+    """Inception v3 as a frozen extractor of features for FID.
+
+    Args:
+        source: a path, "random", or None to look for the file.
+
+    Raises:
+        FileNotFoundError, UserError: see `find`.
+    """
+    from inpaintlab.networks.inception import RANDOM, Inception
+
+    if source == RANDOM:
+        return Inception(RANDOM)
+    path = find("inception", source)
+    return Inception(_read(path), f"{path.name}, SHA-256 {_sha256(path)[:8]}")
+
+
+def missing(name: str, source: str | None) -> str:
+    """Why the network called `name` cannot be had from `source` (see `find`), or nothing if it can."""
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+        if source != "random":
+            find(name, source)
+    except (FileNotFoundError, UserError) as error:
+        return str(error)
+    return ""
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(f"{path} cannot be read as weights: {error}") from None
-    return Vgg16(weights, layers=layers, normalise=normalise)
 
 
 def status() -> str:

@@ -37,6 +37,7 @@ class InpaintingData(pl.LightningDataModule):
         train_holes, test_holes: sources of holes.
         batch_size: the total over all processes.
         batches, epochs: length of the training; exactly one of them (needed for training only).
+        shared_holes: one hole for all training pictures of a batch, instead of one each.
         seed: of the order, crops, flips and holes of the training.
         pairs_seed: of the holes in evaluation; one fixed number, so that all rows see the same pairs.
         pairing: which pictures are tested with which holes; a name of `pairing.PROTOCOLS`.
@@ -57,6 +58,7 @@ class InpaintingData(pl.LightningDataModule):
         batch_size: int,
         batches: int | None = None,
         epochs: float | None = None,
+        shared_holes: bool = False,
         seed: int = 0,
         pairs_seed: int = 2020,
         pairing: str = "every_bin",
@@ -70,6 +72,7 @@ class InpaintingData(pl.LightningDataModule):
         self.pictures, self.geometry = pictures, geometry
         self.train_holes, self.test_holes = train_holes, test_holes
         self.batch_size, self.batches, self.epochs = batch_size, batches, epochs
+        self.shared_holes = shared_holes
         self.seed, self.pairs_seed, self.root = seed, pairs_seed, root
         self.workers = min(8, (os.cpu_count() or 1) - 1) if workers is None else workers
         self.pairing, self.manifest = pairing, manifest
@@ -87,7 +90,7 @@ class InpaintingData(pl.LightningDataModule):
                     "masks of the test set are among the training masks. If the paper did so, say "
                     "masks.test_masks_in_training=true, and every result says it too; if not, give other training masks"
                 )
-            self._train = TrainSet(items, self.geometry, self.train_holes, self.seed)
+            self._train = TrainSet(items, self.geometry, self.train_holes, self.seed, self.shared_holes)
         return self._train
 
     def total_batches(self) -> int:

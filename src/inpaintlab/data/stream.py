@@ -16,7 +16,7 @@ from inpaintlab.data.holes import Hole, HoleSource
 from inpaintlab.data.items import Item
 from inpaintlab.errors import UserError
 
-Key = tuple[int, int]  # epoch, index of the picture
+Key = tuple[int, int, int]  # epoch, index of the picture, number of the batch
 ATTEMPTS = 16  # pictures in a row that may fail
 
 
@@ -30,10 +30,17 @@ def sample(picture: Picture, hole: Hole, name: str) -> dict[str, Tensor | str]:
 
 
 class TrainSet(Dataset[dict[str, Tensor | str]]):
-    """Samples by (epoch, index); crop, flip and hole depend on (seed, epoch, index) and nothing else."""
+    """Samples by (epoch, index, batch); crop, flip and hole depend on (seed, epoch, index) and nothing else.
 
-    def __init__(self, items: Sequence[Item], geometry: Geometry, holes: HoleSource, seed: int) -> None:
+    Args:
+        shared_holes: all pictures of a batch have the same hole, which depends on (seed, batch) alone.
+    """
+
+    def __init__(
+        self, items: Sequence[Item], geometry: Geometry, holes: HoleSource, seed: int, shared_holes: bool = False
+    ) -> None:
         self.items, self.geometry, self.holes, self.seed = items, geometry, holes, seed
+        self.shared_holes = shared_holes
 
     def __len__(self) -> int:
         return len(self.items)
@@ -52,10 +59,12 @@ class TrainSet(Dataset[dict[str, Tensor | str]]):
         raise BadPicture(f"{ATTEMPTS} pictures one after the other cannot be read:\n  " + "\n  ".join(failed))
 
     def _sample(self, key: Key, attempt: int) -> dict[str, Tensor | str]:
-        epoch, index = key
+        epoch, index, batch = key
         rng = seeds.generator("sample", self.seed, epoch, index, *([attempt] if attempt else []))
         item = self.items[(index + attempt) % len(self.items)]
         picture = self.geometry.train(item.load_for_training(self.geometry.at_least), rng)
+        if self.shared_holes:
+            rng = seeds.generator("hole", self.seed, batch)
         name = self.holes.bins[int(rng.integers(len(self.holes.bins)))]
         return sample(picture, self.holes.draw(rng, name, *picture.shape[:2]), item.name)
 
@@ -99,5 +108,5 @@ class Stream(Sampler[list[Key]]):
                 if number // self.pictures != epoch:
                     epoch = number // self.pictures
                     order = seeds.generator("order", self.seed, epoch).permutation(self.pictures)
-                keys.append((epoch, int(order[number % self.pictures])))
+                keys.append((epoch, int(order[number % self.pictures]), batch))
             yield keys

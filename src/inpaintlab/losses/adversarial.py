@@ -32,20 +32,26 @@ class Adversarial(Protocol):
 
 
 class Hinge:
-    """Hinge loss (Lim & Ye 2017; SN-PatchGAN of DeepFill v2)."""
+    """Hinge loss (Lim & Ye 2017; SN-PatchGAN of DeepFill v2).
+
+    Args:
+        half: the discriminator's side counts half, as in the code of DeepFill v2.
+    """
 
     relativistic = False
+
+    def __init__(self, half: bool = False) -> None:
+        self.share = 0.5 if half else 1.0
 
     @staticmethod
     @in_float32
     def generator(fake: Scores, real: Scores | None = None) -> Tensor:
         return torch.stack([-scores.mean() for scores in fake]).sum()
 
-    @staticmethod
     @in_float32
-    def discriminator(fake: Scores, real: Scores) -> Tensor:
+    def discriminator(self, fake: Scores, real: Scores) -> Tensor:
         sides = [F.relu(1 + f).mean() + F.relu(1 - r).mean() for f, r in zip(fake, real, strict=True)]
-        return torch.stack(sides).sum()
+        return self.share * torch.stack(sides).sum()
 
 
 SIGNS = ("paper", "released")
@@ -77,8 +83,13 @@ class Wasserstein:
         return torch.stack(sides).sum()
 
 
+@in_float32
 def gradient_penalty(
-    judge: Callable[[Tensor], Scores], real: Tensor, fake: Tensor, alpha: Tensor | None = None
+    judge: Callable[[Tensor], Scores],
+    real: Tensor,
+    fake: Tensor,
+    alpha: Tensor | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Mean over the pictures of (|gradient of the scores| - 1)^2 at random interpolates (Gulrajani et al. 2017).
 
@@ -88,13 +99,17 @@ def gradient_penalty(
         judge: the scores of pictures, with the discriminator in the mode that it trains in; batch norm there lets
             one picture's scores depend on the others, which the penalty then sees.
         real, fake: (N, 3, H, W); no gradient flows back to them.
-        alpha: (N,) or (N, 1, 1, 1), share of the real picture in the interpolate; None draws it uniformly.
+        alpha: (N,) or (N, 1, 1, 1), share of the real picture in the interpolate; None draws it uniformly. The code
+            of DeepFill v1 counts the share of the fake instead, real + alpha (fake - real).
+        mask: (N, 1, H, W); only the part of the gradient where it is 1 counts (DeepFill v1: the hole).
     """
     if alpha is None:
         alpha = torch.rand(len(real), device=real.device)
-    with torch.autocast(real.device.type, enabled=False), torch.enable_grad():
-        real, fake, alpha = real.detach().float(), fake.detach().float(), alpha.float().view(-1, 1, 1, 1)
+    with torch.enable_grad():
+        real, fake, alpha = real.detach(), fake.detach(), alpha.view(-1, 1, 1, 1)
         mixed = (alpha * real + (1 - alpha) * fake).requires_grad_()
         scores = torch.cat([s.flatten() for s in judge(mixed)]).sum()
         (slope,) = torch.autograd.grad(scores, mixed, create_graph=True)
+        if mask is not None:
+            slope = slope * mask
         return (slope.flatten(1).norm(dim=1) - 1).square().mean()

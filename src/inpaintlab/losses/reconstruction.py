@@ -36,9 +36,20 @@ def masked_l1(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
     """Mean absolute difference where `where` (N, 1, H, W) is 1, over all elements of the pictures (N, C, H, W).
 
     PConv's and LBAM's hole and valid terms. The mean counts the elements outside as well, so the term shrinks with
-    the hole; the two terms add up to the mean over the whole picture.
+    the hole; the two terms add up to the mean over the whole picture. `where` may also hold weights (`discount`).
     """
     return ((a - b) * where).abs().mean()
+
+
+def discount(height: int, width: int, gamma: float = 0.9, device: torch.device | None = None) -> Tensor:
+    """Spatially discounted weights (1, 1, height, width) of a box: gamma^min(i, height - i, j, width - j).
+
+    DeepFill v1, section 3.2. As released: measured from the border of the box, not from the nearest known pixel,
+    with gamma 0.9 (the paper says 0.99), and lopsided: the first row and column weigh 1, the last ones gamma.
+    """
+    rows, columns = (torch.arange(side, device=device) for side in (height, width))
+    nearest = torch.minimum(torch.minimum(rows, height - rows)[:, None], torch.minimum(columns, width - columns))
+    return (gamma ** nearest.double()).float()[None, None]
 
 
 @in_float32

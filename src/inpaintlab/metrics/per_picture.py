@@ -1,4 +1,4 @@
-"""Per-picture values as a torchmetrics metric: gathered from all processes, every picture exactly once."""
+"""What is kept per picture, as a torchmetrics metric: gathered from all processes, every picture exactly once."""
 
 from __future__ import annotations
 
@@ -11,37 +11,30 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 class PerPicture(Metric):
-    """A table with one row of numbers per picture; nothing is averaged, so any mean can be taken later.
-
-    Args:
-        columns: names of the numbers.
-    """
+    """A tensor per picture; nothing is averaged, so any mean can be taken later."""
 
     full_state_update = False
     number: list[Tensor]
     values: list[Tensor]
 
-    def __init__(self, columns: tuple[str, ...], **options: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.columns = columns
         self.add_state("number", default=[], dist_reduce_fx="cat")
         self.add_state("values", default=[], dist_reduce_fx="cat")
 
-    def update(self, number: int, values: dict[str, float]) -> None:
+    def update(self, number: int, values: Tensor) -> None:
         """Add a picture.
 
         Args:
             number: its place among all pictures.
-            values: one per column.
+            values: of the same shape and type for all of them.
         """
         self.number.append(torch.tensor([number], device=self.device))
-        row = [values[name] for name in self.columns]
-        self.values.append(torch.tensor([row], dtype=torch.float64, device=self.device))
+        self.values.append(values.detach().to(self.device)[None])
 
-    def compute(self) -> dict[int, dict[str, float]]:
-        """Rows by picture number, in order; a picture that was added twice counts once."""
+    def compute(self) -> dict[int, Tensor]:
+        """By picture number, in order, on the CPU; a picture that was added twice counts once."""
         if isinstance(self.number, list) and not self.number:
             return {}
-        numbers, values = dim_zero_cat(self.number).tolist(), dim_zero_cat(self.values).tolist()
-        rows = {n: dict(zip(self.columns, row, strict=True)) for n, row in zip(numbers, values, strict=True)}
-        return dict(sorted(rows.items()))
+        numbers, values = dim_zero_cat(self.number).tolist(), dim_zero_cat(self.values).cpu()
+        return dict(sorted(zip(numbers, values, strict=True), key=lambda row: row[0]))

@@ -39,10 +39,13 @@ class InpaintingModule(pl.LightningModule):
         scheduler: builds a learning-rate schedule, counted in batches, for each optimiser; or None.
         discriminator, adversarial, optimizer_d: all three, or none.
         generator_every: the generator steps in every so-manieth batch, the discriminator in each.
+        take_turns: the discriminator rests in the generator's batches. DeepFill v1's five steps of the critic, each on
+            new pictures, and one of the generator are generator_every=6 with take_turns.
         seed: of the randomness inside a step.
 
     Raises:
-        ValueError: if the keys of `loss_weights` are not exactly the terms, or a part of the GAN is missing.
+        ValueError: if the keys of `loss_weights` are not exactly the terms, a part of the GAN is missing, or a
+            discriminator would never step.
     """
 
     terms: ClassVar[tuple[str, ...]] = ()
@@ -58,6 +61,7 @@ class InpaintingModule(pl.LightningModule):
         adversarial: Adversarial | None = None,
         optimizer_d: Callable[..., Optimizer] | None = None,
         generator_every: int = 1,
+        take_turns: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -72,12 +76,14 @@ class InpaintingModule(pl.LightningModule):
             raise ValueError(f"all loss weights are 0, so nothing would be trained: {dict(loss_weights)}")
         if generator_every < 1:
             raise ValueError(f"generator_every={generator_every} must be at least 1")
+        if take_turns and generator_every < 2:
+            raise ValueError("take_turns needs generator_every of at least 2, or the discriminator would never step")
 
         self.generator = generator
         self.discriminator = discriminator
         self.adversarial = adversarial
         self.loss_weights = dict(loss_weights)
-        self.generator_every = generator_every
+        self.generator_every, self.take_turns = generator_every, take_turns
         self.seed = seed
         self.batches_done = 0
         self.guard = FiniteGuard()
@@ -140,7 +146,7 @@ class InpaintingModule(pl.LightningModule):
         optimizers = self.optimizers()
         if not isinstance(optimizers, list):
             optimizers = [optimizers]
-        if adversarial:
+        if adversarial and not (generator_turn and self.take_turns):
             values["discriminator"] = self.discriminator_loss(batch, output)
             self._step(optimizers[1], values["discriminator"])
         if generator_turn:
@@ -176,7 +182,8 @@ class InpaintingModule(pl.LightningModule):
 
     def _step(self, optimizer: Any, loss: Tensor) -> None:
         optimizer.zero_grad()
-        self.manual_backward(loss)
+        with torch.autocast(loss.device.type, enabled=False):  # else it reaches what the forward pass kept out of it
+            self.manual_backward(loss)
         optimizer.step()
 
     def _log(self, values: dict[str, Tensor]) -> None:

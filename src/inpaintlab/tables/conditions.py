@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from inpaintlab.metrics import protocols
+from inpaintlab.metrics.fid import ENOUGH
 from inpaintlab.tables.measure import Measured
-from inpaintlab.tables.spec import Table
+from inpaintlab.tables.spec import FID, Table
 
 
 def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[str]:
@@ -41,6 +42,8 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
         if seen != {False}:
             answer = _all({True: "yes", False: "no", None: "not known"}[value] for value in seen)
             lines.append(f"Masks of the test set seen in training: {answer}.")
+        if table.has_fid:
+            lines.append(_fid(tests, measured))
         lines += _remarks(results)
         commits = _all(what["conditions"]["commit"] for what in (*runs, *tests))
         lines.append(f"Commit {commits}, {_dates(tests)}.")
@@ -56,6 +59,20 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
     if quoted:
         lines.append(f"Quoted only, not measured here: {', '.join(quoted)}.")
     return [*lines, *table.notes, *(f"{row.label}: {row.note}" for row in table.rows if row.note)]
+
+
+def _fid(tests: list[dict[str, Any]], measured: list[Measured]) -> str:
+    """What compared the sets, how many pictures they have, or why there is no number."""
+    if FID in measured[0].absent:
+        return f"FID: not available: {measured[0].absent[FID]}"
+    count = tests[0]["pairs"] // (len(tests[0]["means"]) - 1)
+    network = _all(test["inception"] for test in tests)
+    text = f"FID: Inception v3 of torch-fidelity, {network}, n = {count} per bin; `all` is that of all pairs."
+    if any("untrained" in test["inception"] for test in tests):
+        text += " AN UNTRAINED NETWORK: these numbers are no FID and can be compared with no other table."
+    if count < ENOUGH:
+        text += f" With fewer than {ENOUGH} pictures FID is biased upwards: only for ranking rows of this table."
+    return text
 
 
 def _remarks(results: dict[str, Measured]) -> list[str]:

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpaintlab import config as configs
+from inpaintlab import weights
 from inpaintlab.errors import UserError
+from inpaintlab.metrics import protocols
 from inpaintlab.programs import explain
-from inpaintlab.tables.spec import Row, Table
+from inpaintlab.tables.spec import FID, Row, Table
 
 
 @dataclass
@@ -26,11 +28,12 @@ class Measured:
 
     Args:
         summaries: per seed, the content of `metrics.json`.
-        values: metric -> (seeds, pictures, bins), in the order of the pairs.
+        values: metric -> (seeds, pictures, bins), in the order of the pairs; of metrics that are means over pictures.
         bins: the third axis of `values`.
         record: `run.json` of the first seed.
         counts: for tables of parameters, the counted numbers by column.
         missing: why there is no number, if there is none.
+        absent: metric -> why that one is missing.
     """
 
     summaries: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -39,16 +42,17 @@ class Measured:
     record: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
     missing: str = ""
+    absent: dict[str, str] = field(default_factory=dict)
 
     def mean(self, metric: str, bin: str) -> float | None:
-        """Mean over seeds and pictures; over all bins for "all"."""
+        """The number of a cell: the mean over the seeds of what the evaluations say, or None if it was not measured."""
         if self.counts:
             return self.counts[bin]
-        values = self.per_picture(metric, bin)
-        return None if values is None else float(values.mean())
+        numbers = [summary["means"].get(bin, {}).get(metric) for summary in self.summaries.values()]
+        return None if not numbers or None in numbers else float(np.mean(numbers))
 
     def per_picture(self, metric: str, bin: str) -> NDArray[np.float64] | None:
-        """(seeds, pictures), or None if it was not measured."""
+        """(seeds, pictures), or None if it was not measured or is not a mean over pictures."""
         values = self.values.get(metric)
         if values is None or (bin != "all" and bin not in self.bins):
             return None
@@ -86,8 +90,8 @@ def measure(
         for row, seed in jobs
     ]
     results = {row.label: Measured() for row in table.rows}
+    no_fid = _prepare(table, composed)
     for number, ((row, seed), config) in enumerate(zip(jobs, composed, strict=True), 1):
-        config.evaluation.protocol = table.protocol
         part = f"row {number} of {len(jobs)}: {row.label}" + (f", seed {seed}" if len(seeds) > 1 else "")
         try:
             results[row.label].summaries[seed] = _one(config, part)
@@ -101,15 +105,27 @@ def measure(
     for label, path in given.items():
         first = next(row.experiment for row in table.rows if row.experiment)
         config = configs.compose([f"experiment={first}", f"masks={table.masks}", f"scale={scale}", *overrides])
-        config.evaluation.protocol = table.protocol
+        no_fid = _prepare(table, [config])
         results[label] = _evaluated(config, path, f"{label}, evaluating {path.name}")
     for label, result in results.items():
         if result.summaries:
+            result.absent = {FID: no_fid} if no_fid else {}
             _fill(result, label)
     digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
     if len(digests) > 1:
         raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
     return results
+
+
+def _prepare(table: Table, composed: Sequence[Any]) -> str:
+    """Say in the configs what the table wants measured; why there can be no FID, if it is wanted."""
+    no_fid = ""
+    for config in composed:
+        if table.has_fid:
+            no_fid = weights.missing("inception", config.weights.inception)
+        config.evaluation.protocol = table.protocol
+        config.evaluation.fid = table.has_fid and not no_fid
+    return no_fid
 
 
 def _one(config: Any, part: str) -> dict[str, Any]:
@@ -158,7 +174,8 @@ def _fill(result: Measured, label: str) -> None:
         with (Path(summary["folder"]) / "per_picture.csv").open() as file:
             tables.append(list(csv.DictReader(file)))
     result.bins = tuple(dict.fromkeys(line["bin"] for line in tables[0]))
-    for metric in next(iter(result.summaries.values()))["means"]["all"]:
+    protocol = protocols.find(next(iter(result.summaries.values()))["protocol"])
+    for metric in (name for name, column in protocol.columns.items() if column.is_mean):
         flat = np.array([[float(line[metric]) for line in lines] for lines in tables])
         if flat.shape[1] % len(result.bins):
             raise UserError(f"{label}: the pictures of {tables[0][0]['picture']} ... have unequal numbers of holes")

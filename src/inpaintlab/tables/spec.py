@@ -12,12 +12,13 @@ import yaml
 from inpaintlab import paths
 from inpaintlab.errors import UserError
 
+FID = "fid"  # a metric of two sets of pictures, beside those of every protocol
 Values = dict[str, dict[str, float]]  # metric -> bin (or column) -> value
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A column group: its key in the protocol, its heading and the printed decimals."""
+    """A column group: its key in the protocol (or "fid"), its heading and the printed decimals."""
 
     key: str
     label: str
@@ -73,6 +74,11 @@ class Table:
     notes: tuple[str, ...] = ()
 
     @property
+    def has_fid(self) -> bool:
+        """Whether Inception features are needed."""
+        return any(metric.key == FID for metric in self.metrics)
+
+    @property
     def experiments(self) -> tuple[str, ...]:
         """The runs that the table needs."""
         return tuple(row.experiment for row in self.rows if row.experiment)
@@ -80,16 +86,23 @@ class Table:
 
 def known() -> dict[str, Path]:
     """All specs by table id."""
-    files = sorted(paths.experiments().glob("*/table*.yaml"))
+    files = sorted(paths.experiments().glob("*/*.yaml"))
     return {f"{path.parent.name}.{path.stem}": path for path in files}
 
 
 def load(id: str) -> Table:
-    """The table called `id`.
+    """The table called `id`, with metrics that its protocol has.
 
     Raises:
-        UserError: for an unknown table, or a spec with a wrong key or a missing value.
+        UserError: for an unknown table, or a spec with a wrong key, a missing value or an unknown metric.
     """
+    table = read(id)
+    check_metrics(table, str(known()[id]))
+    return table
+
+
+def read(id: str) -> Table:
+    """The same without a look at the metrics, whose modules take seconds to import."""
     tables = known()
     if id not in tables:
         nearest = difflib.get_close_matches(id, list(tables), 1)
@@ -114,10 +127,27 @@ def parse(content: dict[str, Any], where: str) -> Table:
     if table.reference is not None and table.reference not in labels:
         raise UserError(f"{where}: reference {table.reference!r} is no row; rows are {', '.join(labels)}")
     for row in rows:
-        for metric, values in row.published.items():
-            if metric not in {m.key for m in metrics} or set(values) != set(table.bins):
-                raise UserError(f"{where}: row {row.label!r} must give {metric} for the bins {', '.join(table.bins)}")
+        for key, values in row.published.items():
+            if key not in {m.key for m in metrics} or set(values) != set(table.bins):
+                raise UserError(f"{where}: row {row.label!r} must give {key} for the bins {', '.join(table.bins)}")
     return table
+
+
+def check_metrics(table: Table, where: str) -> None:
+    """Refuse an unknown protocol and metrics that it lacks; `where` is named in errors."""
+    from inpaintlab.metrics import protocols
+
+    if table.kind != "comparison":
+        return
+    try:
+        named = (*protocols.find(table.protocol).columns, FID)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    for metric in table.metrics:
+        if metric.key not in named:
+            raise UserError(
+                f"{where}: protocol {table.protocol!r} has no metric {metric.key!r}; it has {', '.join(named)}"
+            )
 
 
 def _make(kind: Any, content: dict[str, Any], where: str) -> Any:

@@ -1,0 +1,107 @@
+"""DeepFill v1: generative image inpainting with contextual attention (Yu et al., CVPR 2018).
+
+Two stages of plain convolutions with ELU and base width 32, results clipped to [-1, 1] (see `coarse_to_fine`). The
+paper speaks of mirror padding; the authors' TensorFlow code pads with zeros, which is followed here. Other codes
+differ, and their weights work with their own rules only:
+
+- "tf", the authors' branch v1.0.0;
+- "port", the PyTorch port daa233/generative-inpainting-pytorch: symmetric zeros, other sampling and norms in the
+  attention, PyTorch's initialisation;
+- "mirror", as in mmagic's version: mirrored borders, and its attention.
+
+The attention takes every picture's own hole, where TensorFlow's code takes one for the batch and the port the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from inpaintlab.layers.contextual import RULES, ContextualAttention
+from inpaintlab.networks.coarse_to_fine import (
+    CoarseToFine,
+    OneBranch,
+    Stage,
+    Style,
+    TwoBranches,
+    channels,
+    glorot,
+    one_of,
+)
+from inpaintlab.networks.released import (
+    Released,
+    authors_layer,
+    from_tensorflow,
+    is_tensorflow,
+    layer_of,
+    tensorflow_name,
+    width_of,
+)
+
+STYLES = {
+    "tf": Style(rule="tf", sampling="align_corners"),
+    "port": Style(rule="port", sampling="floor"),
+    "mirror": Style(rule="mirror", sampling="floor"),
+}
+# Patch attentions that fit between the layers of the attention branch, called as `attention(features, hole)`.
+ATTENTIONS: dict[str, Callable[[str], nn.Module | None]] = {
+    "contextual": lambda rules: ContextualAttention(
+        rules=replace(RULES["mmagic" if rules == "mirror" else rules], mask="per_sample")
+    ),
+    "none": lambda rules: None,
+}
+
+
+def clip(x: Tensor) -> Tensor:
+    return x.clamp(-1, 1)
+
+
+class Generator(CoarseToFine):
+    """DeepFill v1's network; the defaults are the paper's full model (3,601,542 parameters).
+
+    Args:
+        rules: "tf", "port" or "mirror", see above.
+        refinement: "attention", the full network; "convolution", without the attention branch (2,758,118 parameters);
+            "copy", the coarse network a second time (2,896,454 parameters). No code has the paper's "baseline", the
+            two-stage network without attention; its size speaks for "copy".
+        attention: "contextual", or "none", which leaves the attention branch without its attention.
+        width: factor on all numbers of maps, for small trials.
+    """
+
+    def __init__(
+        self, *, rules: str = "tf", refinement: str = "attention", attention: str = "contextual", width: float = 1.0
+    ) -> None:
+        one_of("rules", rules, STYLES)
+        one_of("refinement", refinement, ("attention", "convolution", "copy"))
+        one_of("attention", attention, ATTENTIONS)
+        style, c = STYLES[rules], channels(32, width)
+        second: Stage
+        if refinement == "attention":
+            second = TwoBranches(style, 5, c, ATTENTIONS[attention](rules))
+        else:
+            second = OneBranch(style, 5, c, narrow=refinement == "convolution")
+        super().__init__(OneBranch(style, 5, c), second, clip)
+        if rules == "tf":
+            glorot(self)
+
+
+def port_name(name: str) -> str:
+    """What a weight of `Generator` is called in the PyTorch port."""
+    stage, part, number, entry = layer_of(name)
+    network = {"coarse": "coarse_generator", "refinement": "fine_generator"}[stage]
+    return f"{network}.{authors_layer(stage, part, number)}.conv.{entry}"
+
+
+def released(weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
+    """The authors' TensorFlow variables (see `from_tensorflow`), or a state dict under the port's names.
+
+    The latter gets the rules of the port; `rules="tf"` must be said for TensorFlow weights that were renamed.
+    """
+    if is_tensorflow(weights):
+        weights, ignored = from_tensorflow(weights, swap_colours)
+        width = width_of(weights, "inpaint_net/conv1/kernel", 32)
+        return Released(weights, {"rules": "tf", "width": width}, tensorflow_name, ignored)
+    width = width_of(weights, "coarse_generator.conv1.conv.weight", 32)
+    return Released(weights, {"rules": "port", "width": width}, port_name)

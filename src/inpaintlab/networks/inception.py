@@ -1,0 +1,78 @@
+"""Inception v3 of 2015 as FID uses it: torch-fidelity's conversion of the network of Heusel et al. (2017).
+
+It takes 8-bit pictures of any size, resizes them to 299x299 as TensorFlow 1 did (bilinear, corners not aligned, no
+smoothing) and gives 2048 features. Nothing is downloaded: the caller brings the weights.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # type: ignore[import-untyped]
+
+from inpaintlab.errors import UserError
+
+RANDOM = "random"
+
+
+class Inception(nn.Module):
+    """Features of pictures, frozen.
+
+    Args:
+        weights: torch-fidelity's state dict, or "random" for untrained weights, always the same ones.
+        origin: where the weights are from, for the record.
+
+    Raises:
+        UserError: if an entry of the weights is missing or of another shape.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor] | str, origin: str = "") -> None:
+        super().__init__()
+        self.untrained = isinstance(weights, str)
+        self.origin = "untrained (random weights)" if self.untrained else origin
+        self.network = _Unfilled()
+        if not isinstance(weights, str):
+            _load(self.network, weights)
+        elif weights == RANDOM:
+            _initialise(self.network)
+        else:
+            raise ValueError(f"weights={weights!r}: give a state dict, or {RANDOM!r} for untrained weights")
+
+    @torch.no_grad()
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Features (N, 2048) of 8-bit RGB pictures (N, 3, H, W)."""
+        (features,) = self.network(pictures)
+        return features
+
+
+class _Unfilled(FeatureExtractorInceptionV3):  # type: ignore[misc]
+    """The package's class reads its file, or downloads one, while it is built; this one leaves that to the caller."""
+
+    def __init__(self) -> None:
+        nothing = io.BytesIO()
+        torch.save({}, nothing)
+        nothing.seek(0)
+        super().__init__("inception-v3-compat", ["2048"], feature_extractor_weights_path=nothing)
+
+    def load_state_dict(self, state: Mapping[str, Tensor], *options: Any, **named: Any) -> Any:
+        return super().load_state_dict(state, *options, **named) if state else None
+
+
+def _load(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"these are not torch-fidelity's weights of Inception v3: {' '.join(str(error).split())[:300]}"
+        ) from None
+
+
+def _initialise(network: nn.Module) -> None:
+    chance = torch.Generator().manual_seed(0)
+    for weight in network.parameters():
+        if weight.dim() == 4:  # He: features keep their size through the ReLUs
+            nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=chance)

@@ -1,0 +1,101 @@
+"""DeepFill v1's training (Yu et al., CVPR 2018, sections 3.2, 3.3, 4.2): discounted L1, auto-encoder and WGAN-GP terms.
+
+The paper does not state its whole loss; the authors' TensorFlow code ("tf") does. The PyTorch port ("port") compares
+the composites in the box, does not divide by the known share, and lets the whole gradient count in the penalty.
+
+The stages are not separated: the refinement's losses train the coarse network too. As in the code, losses and
+penalty are those of pictures in [-1, 1]; distances of our pictures are half as large and are doubled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from inpaintlab.batch import Batch, Output
+from inpaintlab.image import composite
+from inpaintlab.layers.crops import crop, local_box
+from inpaintlab.losses.adversarial import Scores, gradient_penalty
+from inpaintlab.losses.reconstruction import discount, masked_l1
+from inpaintlab.networks.deepfill_critics import Critics
+from inpaintlab.papers.base import InpaintingModule
+
+RULES = ("tf", "port")
+
+
+class DeepFillV1(InpaintingModule):
+    """L = 1.2 l1 + 1.2 ae + 0.001 adversarial; the weights stand in the config, the critics' loss is without any.
+
+    The generator has two stages and the discriminator is `Critics`. The critics' steps on new pictures of the "tf"
+    code are generator_every=6 with take_turns, the port's on the same pictures generator_every=5.
+
+    Args:
+        rules: "tf" or "port", see above.
+        gamma: of the discounted weights (the paper's 0.99 was not used).
+        coarse_weight: of the coarse stage within l1 and ae, beside 1 of the refinement.
+        local_size: side of the box around the hole, in which l1 is taken; the same as that of the critics.
+        gp_weight: of the gradient penalties.
+    """
+
+    terms: ClassVar[tuple[str, ...]] = ("l1", "ae")
+
+    def __init__(
+        self,
+        *,
+        rules: str = "tf",
+        gamma: float = 0.9,
+        coarse_weight: float = 1.2,
+        local_size: int = 128,
+        gp_weight: float = 10.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if rules not in RULES:
+            raise ValueError(f"rules={rules!r} is unknown; known are {', '.join(RULES)}")
+        if isinstance(self.discriminator, Critics) and self.discriminator.local_size != local_size:
+            raise ValueError(f"local_size={local_size}, but that of the critics is {self.discriminator.local_size}")
+        self.rules, self.gamma, self.coarse_weight = rules, gamma, coarse_weight
+        self.local_size, self.gp_weight = local_size, gp_weight
+
+    def generator_terms(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        assert output.coarse is not None
+        place = local_box(batch.hole, self.local_size)
+        weights = discount(self.local_size, self.local_size, self.gamma, batch.image.device)
+        truth, known = crop(batch.image, *place, self.local_size), 1 - batch.hole
+        l1, ae = [], []
+        for share, stage in ((self.coarse_weight, output.coarse), (1.0, output.image)):
+            # Raw, the ring of known pixels between hole and box counts as well.
+            boxed = stage if self.rules == "tf" else composite(batch.image, stage, batch.hole)
+            l1.append(2 * share * masked_l1(crop(boxed, *place, self.local_size), truth, weights))
+            ae.append(2 * share * masked_l1(stage, batch.image, known))
+        terms = {"l1": torch.stack(l1).sum(), "ae": torch.stack(ae).sum()}
+        if self.rules == "tf":
+            terms["ae"] = terms["ae"] / known.mean()
+        return terms
+
+    def judge(self, image: Tensor, batch: Batch) -> Scores:
+        assert self.discriminator is not None
+        scores: Scores = self.discriminator(image, batch.hole)
+        return scores
+
+    def discriminator_loss(self, batch: Batch, output: Output) -> Tensor:
+        penalty = self.penalty(batch, output)
+        self.note("gradient_penalty", penalty)
+        return super().discriminator_loss(batch, output) + self.gp_weight * penalty
+
+    def penalty(self, batch: Batch, output: Output, alphas: Sequence[Tensor | None] = (None, None)) -> Tensor:
+        """Sum of both critics' gradient penalties, at interpolates of their own.
+
+        Args:
+            alphas: shares of the real pictures for the local and the global critic (see `gradient_penalty`).
+        """
+        critics, hole = self.discriminator, batch.hole
+        assert isinstance(critics, Critics)
+        real_local, real = critics.views(batch.image, hole)
+        fake_local, fake = critics.views(self.fake(batch, output).detach(), hole)
+        mask_local, mask = (critics.square(hole, hole), hole) if self.rules == "tf" else (None, None)
+        local = gradient_penalty(lambda x: [critics.local(x)], real_local, fake_local, alphas[0], mask_local)
+        return local + gradient_penalty(lambda x: [critics.whole(x)], real, fake, alphas[1], mask)

@@ -1,0 +1,77 @@
+"""DeepFill v1's generator equals the authors' TensorFlow code and the PyTorch port in all recorded cases.
+
+Tolerance: 3e-4 of the largest absolute value for all maps (clipped pictures amplify near ties in the attention).
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from reference.recorded import Case, case
+from torch import Tensor
+
+from inpaintlab.checkpoint import from_released
+from inpaintlab.networks.coarse_to_fine import CoarseToFine
+
+MAPS = 3e-4
+LAYERS = {
+    "pre_clip_1": "coarse.decoder",
+    "pre_clip_2": "refinement.decoder",
+    "coarse_conv4": "coarse.encoder.conv4",
+    "coarse_conv10": "coarse.encoder.conv10",
+    "fine_conv10": "refinement.convolution.conv10",
+    "fine_pmconv6": "refinement.matching.conv6",
+    "fine_attention": "refinement.attention",
+    "fine_pmconv10": "refinement.after.conv10",
+    "fine_allconv12": "refinement.decoder.conv12",
+}
+
+
+def check(c: Case, name: str, actual: Tensor) -> None:
+    """Equal to the recorded map, of which every n-th row and column may have been kept."""
+    expected = c.outputs[name]
+    step = actual.shape[-1] // expected.shape[-1]
+    gap = ((actual[..., ::step, ::step] - expected).abs().max() / expected.abs().max()).item()
+    assert gap <= MAPS, f"{name}: {gap:.2g} > {MAPS:.2g}"
+
+
+def pictures(c: Case) -> tuple[Tensor, Tensor]:
+    image = (c.inputs["image"] + 1) / 2
+    return image, c.inputs["mask"].expand(len(image), -1, -1, -1)
+
+
+def generator(c: Case) -> CoarseToFine:
+    """Weights stand under the port's names in all cases; those of TensorFlow need its rules."""
+    network = from_released("deepfill_v1", c.weights, rules=c.settings["reference"])
+    assert isinstance(network, CoarseToFine)
+    return network
+
+
+@pytest.mark.parametrize("size", ["w8_64", "w8_rect", "w32_256"])
+@pytest.mark.parametrize("reference", ["tf", "port"])
+def test_generator(reference: str, size: str) -> None:
+    c = case(f"deepfillv1/gen_{reference}_{size}")
+    network = generator(c)
+    seen: dict[str, Tensor] = {}
+    network.keep_attention = True
+    for name, path in LAYERS.items():
+        network.get_submodule(path).register_forward_hook(lambda _m, _i, y, name=name: seen.update({name: y}))
+    with torch.no_grad():
+        output = network(*pictures(c))
+    for name, actual in seen.items():
+        check(c, name, actual)
+    assert output.coarse is not None
+    check(c, "x_stage1", 2 * output.coarse - 1)
+    check(c, "x_stage2", 2 * output.image - 1)
+    assert torch.equal(output.attention["flow"].int(), c.outputs["offsets"])
+
+
+@pytest.mark.parametrize(
+    ("name", "rules"), [("gen_tf_w8_rect", "port"), ("gen_port_w8_rect", "tf"), ("gen_tf_w32_256", "mirror")]
+)
+def test_weights_under_other_rules_give_another_picture(name: str, rules: str) -> None:
+    c = case(f"deepfillv1/{name}")
+    with torch.no_grad():
+        image = from_released("deepfill_v1", c.weights, rules=rules)(*pictures(c)).image
+    with pytest.raises(AssertionError, match="x_stage2"):
+        check(c, "x_stage2", 2 * image - 1)
