@@ -1,7 +1,7 @@
-"""Pictures per second and worker, from JPEG files to 256-pixel crops, beside a plain PIL + torchvision pipeline.
+"""Pictures per second and core, from JPEG files to 256-pixel crops, beside two plain pipelines; transport and holes.
 
-Both run in this process, one thread, alternating round by round, on the same files: photographs that scikit-image
-ships, written as JPEG in a usual and in a large size. `--publish` puts the table into the README.
+All run one thread and take turns round by round, on the same files: photographs that scikit-image ships, written as
+JPEG in a usual and in a large size. `--publish` puts the tables into the README.
 """
 
 from __future__ import annotations
@@ -9,49 +9,56 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import cv2
+import numpy as np
 import PIL
 import torch
 from PIL import Image
 from skimage import data as photographs
+from torch.utils.data import Dataset
 from torchvision import transforms
 
 from inpaintlab.data import bins, seeds
+from inpaintlab.data.datamodule import loader, to_batch
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import FreeForm
-from inpaintlab.data.pictures import Item
+from inpaintlab.data.items import Files
+from inpaintlab.data.lists import Names
 from inpaintlab.data.stream import TrainSet
 from inpaintlab.tables.publish import fill_blocks
 
-ROUNDS, SECONDS = 5, 0.6
+ROUNDS, SECONDS = 7, 0.6
 SIZE, SHORT_SIDE = 256, 288
+SIZES = ((1024, 768), (481, 321))
+Work = Callable[[int], object]
 
 
-def write_files(folder: Path, height: int) -> list[Path]:
-    """The photographs as JPEG files of that height."""
+def write_files(folder: Path, size: tuple[int, int]) -> list[Path]:
+    """The photographs as JPEG files of that size."""
     files = []
     for name in ("astronaut", "coffee", "rocket", "chelsea"):
         picture = Image.fromarray(getattr(photographs, name)())
-        path = folder / f"{name}-{height}.jpg"
-        picture.resize((round(picture.width * height / picture.height), height)).save(path, quality=90)
+        path = folder / f"{name}-{size[0]}.jpg"
+        picture.resize(size, Image.Resampling.LANCZOS).save(path, quality=90)
         files.append(path)
     return files
 
 
-def rate(work: Callable[[int], object]) -> float:
-    """Calls per second."""
-    start, calls = time.perf_counter(), 0
-    while time.perf_counter() - start < SECONDS:
+def rate(work: Work) -> float:
+    """Calls per second of processor time."""
+    start, calls = time.process_time(), 0
+    while time.process_time() - start < SECONDS:
         work(calls)
         calls += 1
-    return calls / (time.perf_counter() - start)
+    return calls / (time.process_time() - start)
 
 
-def alternate(candidates: dict[str, Callable[[int], object]]) -> dict[str, float]:
+def alternate(candidates: dict[str, Work]) -> dict[str, float]:
     """Median rates over rounds in which the candidates take turns."""
     for work in candidates.values():
         work(0)
@@ -62,10 +69,10 @@ def alternate(candidates: dict[str, Callable[[int], object]]) -> dict[str, float
     return {name: median(values) for name, values in rates.items()}
 
 
-def main() -> None:
-    """Print the table; put it into the README if asked."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+def pipelines(files: list[Path]) -> dict[str, Work]:
+    """PIL + torchvision and OpenCV + albumentations as tutorials have them, ours, and ours with a hole."""
+    import albumentations as A
+
     plain = transforms.Compose(
         [
             transforms.Resize(SHORT_SIDE),
@@ -74,39 +81,106 @@ def main() -> None:
             transforms.ToTensor(),
         ]
     )
-    lines = ["| | PIL + torchvision | ours | ours with a hole | ratio |", "|---|---:|---:|---:|---:|"]
+    compose = A.Compose(
+        [A.SmallestMaxSize(SHORT_SIDE), A.RandomCrop(SIZE, SIZE), A.HorizontalFlip(), A.ToFloat(max_value=255)]
+    )
+    geometry = Geometry(SIZE, "short_side_then_random_crop", SHORT_SIDE)
+    items = Files(files[0].parent, Names(path.name for path in files))
+    dataset = TrainSet(items, geometry, FreeForm(), seed=0)
+
+    def albumentations(call: int) -> object:
+        picture = cv2.imread(str(files[call % len(files)]))
+        assert picture is not None
+        return compose(image=cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))["image"].transpose(2, 0, 1)
+
+    def ours(call: int) -> object:
+        picture = items[call % len(items)].load_for_training(geometry.at_least)
+        return geometry.train(picture, seeds.generator("bench", call))
+
+    return {
+        "torchvision": lambda call: plain(Image.open(files[call % len(files)]).convert("RGB")),
+        "albumentations": albumentations,
+        "ours": ours,
+        "with hole": lambda call: dataset[(*divmod(call, len(dataset)), call)],
+    }
+
+
+class Ready(Dataset[Any]):
+    """Samples that cost nothing to make: what is left is their way from the worker to the batch on the device."""
+
+    def __init__(self, floats: bool) -> None:
+        picture = np.zeros((3, SIZE, SIZE), np.float32 if floats else np.uint8)
+        hole = np.zeros((1, SIZE, SIZE), picture.dtype)
+        self.sample = {"image": torch.from_numpy(picture), "hole": torch.from_numpy(hole), "name": "x"}
+        if floats:  # as released code has it: the input with its mask channel, and the mask once per colour
+            self.sample = {"image": torch.zeros(3, SIZE, SIZE), "input": torch.zeros(4, SIZE, SIZE)}
+            self.sample["mask"] = torch.zeros(3, SIZE, SIZE)
+
+    def __len__(self) -> int:
+        return 1_000_000
+
+    def __getitem__(self, number: int) -> Any:
+        return self.sample
+
+
+def transport() -> dict[str, float]:
+    """Pictures per second (wall time) through one worker process, as bytes and as floats."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def batches(floats: bool) -> Iterator[Any]:
+        return iter(loader(Ready(floats), 1, batch_size=16))
+
+    streams = {name: batches(name == "floats") for name in ("bytes", "floats")}
+    rates: dict[str, list[float]] = {name: [] for name in streams}
+    for turn in range(ROUNDS + 1):
+        for name, stream in streams.items():
+            start, count = time.perf_counter(), 0
+            while time.perf_counter() - start < SECONDS:
+                raw = next(stream)
+                on_device = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in raw.items()}
+                if name == "bytes":
+                    to_batch(on_device)
+                count += 16
+            if turn:  # the first round starts the worker
+                rates[name].append(count / (time.perf_counter() - start))
+    return {name: median(values) for name, values in rates.items()}
+
+
+def main() -> None:
+    """Print the tables; put them into the README if asked."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    lines = [
+        "| pictures per second and core | PIL + torchvision | OpenCV + albumentations | ours | ours with a hole "
+        "| ours to PIL + torchvision |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        for label, height in (("about 480 x 320", 320), ("about 1150 x 768", 768)):
-            files = write_files(Path(folder), height)
-            geometry = Geometry(SIZE, "short_side_then_random_crop", SHORT_SIDE)
-            items = [Item(path.name, path) for path in files]
-            dataset = TrainSet(items, geometry, FreeForm(), seed=0)
-
-            def read_plain(call: int, files: list[Path] = files) -> object:
-                return plain(Image.open(files[call % len(files)]).convert("RGB"))
-
-            def read_ours(call: int, items: list[Item] = items, geometry: Geometry = geometry) -> object:
-                return geometry.train(items[call % len(items)].load(geometry.at_least), seeds.generator("bench", call))
-
-            def read_all(call: int, dataset: TrainSet = dataset) -> object:
-                return dataset[(*divmod(call, len(dataset)), call)]
-
-            rates = alternate({"plain": read_plain, "ours": read_ours, "all": read_all})
-            ratio = rates["ours"] / rates["plain"]
-            numbers = " | ".join(f"{rates[key]:.0f}/s" for key in ("plain", "ours", "all"))
-            lines.append(f"| JPEG, {label} | {numbers} | {ratio:.2f} |")
+        for size in SIZES:
+            rates = alternate(pipelines(write_files(Path(folder), size)))
+            numbers = " | ".join(f"{value:.0f}" for value in rates.values())
+            ratio = rates["ours"] / rates["torchvision"]
+            lines.append(f"| JPEG of {size[0]} x {size[1]} | {numbers} | {ratio:.2f} |")
 
     source = FreeForm()
-
-    def draw(call: int, bin: str) -> object:
-        return source.draw(seeds.generator("bench", call), bin, SIZE, SIZE)
-
-    holes = alternate({bin: (lambda call, bin=bin: draw(call, bin)) for bin in bins.IRREGULAR})  # type: ignore[misc]
+    holes = alternate(
+        {
+            bin: (lambda call, bin=bin: source.draw(seeds.generator("bench", call), bin, SIZE, SIZE))  # type: ignore[misc]
+            for bin in bins.IRREGULAR
+        }
+    )
     lines += ["", "| holes of 256 x 256 | " + " | ".join(holes) + " |", "|---|" + "---:|" * len(holes)]
-    lines.append("| per second | " + " | ".join(f"{value:.0f}" for value in holes.values()) + " |")
+    lines.append("| microseconds each | " + " | ".join(f"{1e6 / value:.0f}" for value in holes.values()) + " |")
+    moved = transport()
+    lines += [
+        "",
+        f"From one worker to a batch of floats on the device: {moved['bytes']:.0f} pictures per second sent as bytes, "
+        f"{moved['floats']:.0f} sent as floats with ready-made input and mask.",
+    ]
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     notes = (
-        f"One thread, median of {ROUNDS} alternating rounds of {SECONDS} s; shorter side {SHORT_SIDE}, crop {SIZE}; "
-        f"OpenCV {cv2.__version__}, Pillow {PIL.__version__}."
+        f"One thread, median of {ROUNDS} alternating rounds of {SECONDS} s (processor time; transport: wall time); "
+        f"shorter side {SHORT_SIDE}, crop {SIZE}; OpenCV {cv2.__version__}, Pillow {PIL.__version__}; device: {device}."
     )
     text = "\n".join([*lines, "", notes])
     print(text)

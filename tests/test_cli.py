@@ -58,7 +58,7 @@ def test_unknown_command_gets_the_nearest() -> None:
         ),
         (
             ["train", "experiment=msanet_places2", "data.root=/nowhere"],
-            "error: the folder of pictures does not exist: /nowhere",
+            "error: the folder of Places2 does not exist: /nowhere",
         ),
         (
             ["train", "experiment=msanet_places2", "scale=demo", "model.generator.c_a=see"],

@@ -18,7 +18,7 @@ from inpaintlab.errors import UserError
 
 ROOTLESS = {
     *("photos", "irregular", "irregular_10_50", "irregular_and_square", "center", "center_120", "square"),
-    *("deepfill_box", "strokes_and_box"),
+    *("quick_draw", "deepfill_box", "strokes_and_box"),
     *configs.options("trainer"),
     *configs.options("logger"),
 }
@@ -61,6 +61,7 @@ def test_listed_generator_options_are_the_constructors_defaults(model: str) -> N
 def test_every_option_of_every_group_composes(group: str) -> None:
     for option in configs.options(group):
         root = [f"{group}.root=/nowhere"] if option not in ROOTLESS else []
+        root += {"nvidia": ["masks.train_root=/nowhere"], "qd_imd": ["masks.polarity=white_hole"]}.get(option, [])
         configs.compose([f"{group}={option}", *root, "batches=1"])  # "recipe" is chosen by scale and model
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from inpaintlab.data import seeds
 from inpaintlab.data.datamodule import InpaintingData, loader, to_batch
-from inpaintlab.data.files import BadPicture, find_bad, list_pictures, read_grey, read_picture
+from inpaintlab.data.files import BadPicture, find_bad, list_pictures, read_fast, read_grey, read_picture
 from inpaintlab.data.geometry import KINDS, Geometry
 from inpaintlab.data.holes import Box, FreeForm
 from inpaintlab.data.pairs import describe, digest, write_manifest
@@ -119,7 +119,7 @@ def test_pairs_are_pictures_times_bins_and_fixed(folder: Path, tmp_path: Path) -
         assert low < pair.hole_share <= high
     write_manifest(tmp_path / "pairs.csv", manifests[0])
     lines = (tmp_path / "pairs.csv").read_text().splitlines()
-    assert lines[0] == "picture,bin,hole_share,picture_sha256,hole_sha256"
+    assert lines[0] == "picture,bin,hole_share,picture_sha256,hole_sha256,hole"
     assert len(lines) == 19
 
 
@@ -224,8 +224,9 @@ def test_reading_turns_every_mode_into_rgb_and_refuses_16_bit(tmp_path: Path) ->
 def test_large_jpegs_are_decoded_small_for_training_only(tmp_path: Path) -> None:
     Image.new("RGB", (800, 640), (9, 9, 9)).save(tmp_path / "large.jpg")
     assert read_picture(tmp_path / "large.jpg").shape == (640, 800, 3)
-    assert read_picture(tmp_path / "large.jpg", 150).shape == (160, 200, 3)
-    assert read_picture(tmp_path / "large.jpg", 161).shape == (320, 400, 3)
+    assert read_fast(tmp_path / "large.jpg", 150).shape == (160, 200, 3)
+    assert read_fast(tmp_path / "large.jpg", 161).shape == (320, 400, 3)
+    assert read_fast(tmp_path / "large.jpg").shape == (640, 800, 3)
     assert Geometry(32).at_least is None  # crops take pixels as they are
     assert Geometry(32, "short_side_then_random_crop", 48).at_least == 48
     assert Geometry(32, "resize_square").at_least == 32

@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": ("inpaintlab.evaluate", "metrics of a checkpoint on fixed pairs of picture and hole"),
     "inpaint": ("inpaintlab.inpaint", "fill holes in pictures with a checkpoint"),
     "import": ("inpaintlab.import_released", "turn a checkpoint of a paper's authors into one of ours"),
+    "data": ("inpaintlab.datasets.program", "verify and prepare pictures and masks, write evaluation pairs"),
     "weights": ("inpaintlab.weights", "which files of pretrained networks are here"),
     "table": ("inpaintlab.tables.program", "reproduce a table of a paper"),
 }

@@ -38,6 +38,10 @@ NOT_IN_RUN_NAME = (
     "evaluation",
     "data.test_holes",
     "data.pairs_seed",
+    "data.pairing",
+    "data.manifest",
+    "data.max_failed",
+    "data.test_masks_in_training",
     "data.workers",
     "weights.inception",
 )
@@ -124,6 +128,9 @@ def _subfolder(config: DictConfig) -> Path:
 def evaluation_key(config: dict[str, Any]) -> str:
     """Eight characters for the pairs, the protocol and the FID network of an evaluation; `config` is plain data."""
     content = {key: _get(config, key) for key in EVALUATION}
+    protocol = config["data"].get("pairing", "every_bin")
+    if protocol != "every_bin":  # added later; the default keeps its name
+        content["data.pairing"] = protocol
     for key in ("pictures.on_broken", "pictures.scan_cache"):
         _drop(content["data.pictures"], key.split(".")[1])
     if _get(config, "evaluation.fid"):

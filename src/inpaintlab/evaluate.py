@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from inpaintlab.checkpoint import Restored
+    from inpaintlab.data.holes import HoleSource
 
 
 def evaluate_checkpoint(
@@ -89,10 +90,26 @@ def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, d
         "split": split,
         "size": data.geometry.size,
         "pictures": type(data.pictures).__name__,
+        "test_masks_in_training": _masks_seen(restored, data.test_holes),
         "precision": "32",
         "conditions": record.conditions(),
     }
     evaluation.write(out, result, conditions)
+
+
+def _masks_seen(restored: Restored, test_holes: HoleSource) -> bool | None:
+    """Whether test masks were seen in training; None if that cannot be known here."""
+    from inpaintlab import checkpoint
+    from inpaintlab.data.seen import masks_are_shared
+
+    if not restored.batches:  # released weights: their training was another one than the config says
+        return None if any(True for _ in test_holes.mask_files()) else False
+    try:
+        return masks_are_shared(
+            checkpoint.build(restored.config["data"]["train_holes"], "inpaintlab.data."), test_holes
+        )
+    except OSError:  # the training masks are not on this machine
+        return None
 
 
 def run(config: DictConfig) -> dict[str, Any]:

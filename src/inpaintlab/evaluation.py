@@ -21,7 +21,7 @@ from PIL import Image
 
 from inpaintlab.atomic import replacing, require_writable, write_text
 from inpaintlab.data.datamodule import loader, to_batch
-from inpaintlab.data.pairs import Pair, PairSet, describe, digest, write_manifest
+from inpaintlab.data.pairs import Pair, PairSet, digest, write_manifest
 from inpaintlab.image import inpaint, to_uint8
 from inpaintlab.metrics import fid, protocols
 from inpaintlab.metrics.per_picture import PerPicture
@@ -118,7 +118,7 @@ def evaluate(
         progress(done, len(mine))
     gathered, numbers = table.compute(), range(len(pairs))
     rows = [dict(zip(chosen.columns, gathered[number].tolist(), strict=True)) for number in numbers]
-    manifest = [describe(*pairs.load(number)) for number in numbers]
+    manifest = [pairs.describe(number) for number in numbers]
     result = Evaluation(chosen, manifest, rows, kept)
     if extract:
         of_pairs = features.compute()

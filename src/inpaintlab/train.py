@@ -59,6 +59,7 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
     from omegaconf import OmegaConf
 
     from inpaintlab import callbacks, checkpoint, loggers, precision, record, silence
+    from inpaintlab.data.seen import masks_are_shared
 
     silence.lightning()
     plain = configs.plain(config)
@@ -95,6 +96,7 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         "parameters": sum(p.numel() for p in module.generator.parameters()),
         "precision": asdict(chosen),
         "device": device,
+        "test_masks_in_training": masks_are_shared(data.train_holes, data.test_holes),
         "conditions": record.conditions(),
     }
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
@@ -132,7 +134,10 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
     if module.batches_done < total:
         raise RuntimeError(f"stopped after {module.batches_done} of {total} batches")
     if trainer.is_global_zero:
-        write_text(folder / "run.json", json.dumps(entry | {"state": "finished"}, indent=1) + "\n")
+        write_text(
+            folder / "run.json",
+            json.dumps(entry | {"state": "finished", "replaced": data.failures.state()}, indent=1) + "\n",
+        )
 
 
 def _width(generator: dict[str, Any]) -> list[str]:

@@ -9,14 +9,15 @@ from typing import Any
 import cv2
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from inpaintlab.batch import Batch
+from inpaintlab.data.failures import Failures
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import HoleSource
-from inpaintlab.data.pairs import PairSet
+from inpaintlab.data.pairs import PairSet, read_manifest
 from inpaintlab.data.pictures import PictureSource
+from inpaintlab.data.seen import masks_are_shared
 from inpaintlab.data.stream import Stream, TrainSet
 from inpaintlab.errors import UserError
 from inpaintlab.image import from_uint8
@@ -39,6 +40,10 @@ class InpaintingData(pl.LightningDataModule):
         shared_holes: one hole for all training pictures of a batch, instead of one each.
         seed: of the order, crops, flips and holes of the training.
         pairs_seed: of the holes in evaluation; one fixed number, so that all rows see the same pairs.
+        pairing: which pictures are tested with which holes; a name of `pairing.PROTOCOLS`.
+        manifest: a file of `inpaintlab data pairs`; pairs that differ from it are refused.
+        test_masks_in_training: whether a mask of the test set may be one of the training masks.
+        max_failed: share of the training's samples that may fail to be read; they are replaced.
         root: where the pictures lie; kept for the record only, `pictures` has it too.
         workers: loader processes; None takes what the machine has, up to 8, less one for the training itself.
     """
@@ -56,6 +61,10 @@ class InpaintingData(pl.LightningDataModule):
         shared_holes: bool = False,
         seed: int = 0,
         pairs_seed: int = 2020,
+        pairing: str = "every_bin",
+        manifest: str | None = None,
+        test_masks_in_training: bool = False,
+        max_failed: float = 0.01,
         root: str | None = None,
         workers: int | None = None,
     ) -> None:
@@ -66,6 +75,9 @@ class InpaintingData(pl.LightningDataModule):
         self.shared_holes = shared_holes
         self.seed, self.pairs_seed, self.root = seed, pairs_seed, root
         self.workers = min(8, (os.cpu_count() or 1) - 1) if workers is None else workers
+        self.pairing, self.manifest = pairing, manifest
+        self.test_masks_in_training = test_masks_in_training
+        self.failures = Failures(max_failed)
         self._train: TrainSet | None = None
 
     def train_set(self) -> TrainSet:
@@ -73,6 +85,11 @@ class InpaintingData(pl.LightningDataModule):
         if self._train is None:
             items = self.pictures.split("train", self.geometry.size)
             self.train_holes.prepare(self.geometry.size, self.geometry.size)
+            if not self.test_masks_in_training and masks_are_shared(self.train_holes, self.test_holes):
+                raise UserError(
+                    "masks of the test set are among the training masks. If the paper did so, say "
+                    "masks.test_masks_in_training=true, and every result says it too; if not, give other training masks"
+                )
             self._train = TrainSet(items, self.geometry, self.train_holes, self.seed, self.shared_holes)
         return self._train
 
@@ -95,8 +112,11 @@ class InpaintingData(pl.LightningDataModule):
     def pairs(self, split: str = "test") -> PairSet:
         """The evaluation pairs of "test", or those of "val" to look at during training."""
         items = self.pictures.split(split, self.geometry.size)
-        self.test_holes.prepare(self.geometry.size, self.geometry.size)
-        return PairSet(items, self.geometry, self.test_holes, self.pairs_seed)
+        pairing = self.pairing if split == "test" else "every_bin"  # what is looked at during training has no protocol
+        if pairing != "same_name":  # whose masks may have any size
+            self.test_holes.prepare(self.geometry.size, self.geometry.size)
+        expected = read_manifest(self.manifest) if self.manifest and split == "test" else None
+        return PairSet(items, self.geometry, self.test_holes, self.pairs_seed, pairing, expected)
 
     # ------------------------------------------------------------------ Lightning's hooks
     def train_dataloader(self) -> DataLoader[Any]:
@@ -104,8 +124,19 @@ class InpaintingData(pl.LightningDataModule):
         done = getattr(self.trainer.lightning_module, "batches_done", 0)
         return self.stream(start=done, rank=self.trainer.global_rank, world=self.trainer.world_size)
 
-    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> Batch:
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Batch:
+        self.failures.add(batch["failed"])
         return to_batch(batch)
+
+    def teardown(self, stage: str) -> None:
+        if self.failures.failed:
+            print(self.failures.summary(), flush=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.failures.state()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.failures.restore(state_dict)
 
 
 def loader(dataset: Any, workers: int, **options: Any) -> DataLoader[Any]:

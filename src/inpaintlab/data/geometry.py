@@ -32,7 +32,8 @@ class Geometry:
         flip: probability of a horizontal flip in training.
 
     For test pictures random crops become central ones and nothing is flipped. Sizes shrink by area averaging and
-    grow bicubically.
+    grow bicubically. Training pictures are cut before they are resized, and shrink to a half at most bilinearly, which
+    is as good there and several times faster.
     """
 
     def __init__(self, size: int, kind: str = "random_crop", short_side: int | None = None, flip: float = 0.5) -> None:
@@ -53,19 +54,23 @@ class Geometry:
 
     def train(self, picture: Picture, rng: np.random.Generator) -> Picture:
         """A random view (size, size, 3) of `picture` (H, W, 3), the same for the same generator state."""
+        if self.kind == "short_side_then_random_crop":
+            side = max(1, round(min(picture.shape[:2]) * self.size / self.short_side))
+            top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
+            picture = picture[top : top + side, left : left + side]
+        elif self.kind == "center_crop_square":
+            picture = _central_square(picture)
+        if self.kind != "random_crop":
+            picture = _resize(picture, self.size)
         self._train.set_random_seed(int(rng.integers(2**31)))
         return self._apply(self._train, picture)
 
     def test(self, picture: Picture) -> Picture:
         """The fixed view (size, size, 3) of `picture`."""
-        return self._apply(self._test, picture)
+        return self._apply(self._test, _central_square(picture) if self.kind == "center_crop_square" else picture)
 
     def _apply(self, transform: Any, picture: Picture) -> Picture:
-        if self.kind == "center_crop_square":
-            side = min(picture.shape[:2])
-            top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
-            picture = picture[top : top + side, left : left + side]
-        elif self.kind == "random_crop" and min(picture.shape[:2]) < self.size:
+        if self.kind == "random_crop" and min(picture.shape[:2]) < self.size:
             picture = self._enlarge(image=picture)["image"]
         return transform(image=picture)["image"]
 
@@ -73,12 +78,28 @@ class Geometry:
         import albumentations as A
 
         resize: dict[str, Any] = {"interpolation": cv2.INTER_CUBIC, "area_for_downscale": "image"}
-        crop = A.RandomCrop if random else A.CenterCrop
         self._enlarge = A.SmallestMaxSize(self.size, **resize)
-        if self.kind in ("center_crop_square", "resize_square"):
-            steps = [A.Resize(self.size, self.size, **resize)]
-        elif self.kind == "short_side_then_random_crop":
-            steps = [A.SmallestMaxSize(self.short_side, **resize), crop(self.size, self.size)]
-        else:
-            steps = [crop(self.size, self.size)]
+        steps = [A.RandomCrop(self.size, self.size)] if self.kind == "random_crop" else []
+        if not random:
+            steps = [A.CenterCrop(self.size, self.size)]
+            if self.kind in ("center_crop_square", "resize_square"):
+                steps = [A.Resize(self.size, self.size, **resize)]
+            elif self.kind == "short_side_then_random_crop":
+                steps = [A.SmallestMaxSize(self.short_side, **resize), *steps]
         return A.Compose([*steps, A.HorizontalFlip(p=flip)])
+
+
+def _central_square(picture: Picture) -> Picture:
+    side = min(picture.shape[:2])
+    top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+    return picture[top : top + side, left : left + side]
+
+
+def _resize(picture: Picture, size: int) -> Picture:
+    height, width = picture.shape[:2]
+    how = cv2.INTER_LINEAR
+    if min(height, width) < size:
+        how = cv2.INTER_CUBIC
+    elif max(height, width) > 2 * size:
+        how = cv2.INTER_AREA
+    return cv2.resize(picture, (size, size), interpolation=how).astype(np.uint8, copy=False)

@@ -7,14 +7,17 @@ a uint8 array (H, W), 1 = missing. The same generator state gives the same hole.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inpaintlab.data import bins as hole_bins
+from inpaintlab.data import seeds
+from inpaintlab.errors import UserError
 
 Hole = NDArray[np.uint8]
 
@@ -27,6 +30,22 @@ class HoleSource(ABC):
     @abstractmethod
     def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
         """One hole (H, W) of that size, uint8, 1 = missing."""
+
+    def fixed(self, number: int, bin: str, height: int, width: int) -> Hole:
+        """The hole of that number in a fixed list for the bin, the same whatever the picture."""
+        return self.draw(seeds.generator("fixed hole", number, bin), bin, height, width)
+
+    def named(self, stem: str) -> tuple[str, Hole]:
+        """The mask file of that name, without its suffix, and its hole at its own size."""
+        raise UserError(f"{type(self).__name__} has no mask files that could be called {stem!r} like the picture")
+
+    def file_of(self, rng: np.random.Generator | None, number: int, bin: str, height: int, width: int) -> str:
+        """The mask file that `draw` would take with this generator, or `fixed` without one; "" if holes are drawn."""
+        return ""
+
+    def mask_files(self) -> Iterable[Path]:
+        """The files that holes come from; none if they are drawn."""
+        return ()
 
     def prepare(self, height: int, width: int) -> None:
         """Do, before any training, whatever must be read or measured first; raises what is wrong with it."""
@@ -52,7 +71,7 @@ class FreeForm(HoleSource):
     ) -> None:
         self.bins = tuple(bins)
         self._limits = {name: hole_bins.limits(name) for name in self.bins}
-        self.width = tuple(width)
+        self.width: tuple[float, float] = (width[0], width[1])
         self.blobs = blobs
 
     def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
@@ -63,10 +82,14 @@ class FreeForm(HoleSource):
             raise ValueError(f"no hole of a {height}x{width} picture falls into the bin {bin}")
         target = int(rng.integers(least, most + 1))
         hole: Hole = np.zeros((height, width), np.uint8)
-        share, scale = 0, 1.0
+        share, scale = 0, 1.0  # share is exact or, between two looks, more than the truth
         for shape in self._shapes(rng, height, width):
-            previous = hole.copy()
-            shape(hole, scale)
+            if share + shape.area < target and scale == 1:
+                shape.paint(hole)  # cannot reach the target: nothing to look at
+                share += shape.area
+                continue
+            previous = hole.copy() if share + shape.area > most else hole
+            shape.paint(hole, scale)
             share = cv2.countNonZero(hole)
             if share > most:
                 hole, share, scale = previous, cv2.countNonZero(previous), scale / 2
@@ -78,38 +101,73 @@ class FreeForm(HoleSource):
                 break
         return hole
 
-    def _shapes(self, rng: np.random.Generator, height: int, width: int) -> Iterator[Callable[[Hole, float], None]]:
-        """Endless shapes, each a function that draws itself into a hole at a scale up to 1.
+    def _shapes(self, rng: np.random.Generator, height: int, width: int) -> Iterator[Shape]:
+        """Endless shapes.
 
-        Random numbers are drawn for several shapes at a time: the calls cost more than the drawing.
+        Random numbers are drawn for eight shapes at a time: the calls cost more than the drawing.
         """
-        side = min(height, width)
+        side, count = min(height, width), 8
         low, high = (value * side for value in self.width)
         while True:
-            count = 8
             starts = rng.random((count, 2)) * (width, height)
             thickness = low + rng.random((count, 2)) * (high - low)
-            is_blob = rng.random(count) < self.blobs
+            is_blob = (rng.random(count) < self.blobs).tolist()
             turns = rng.normal(0, 0.9, (count, 6)).cumsum(1) + rng.random((count, 1)) * 2 * np.pi
             lengths = (0.08 + 0.17 * rng.random((count, 6))) * side
-            path = np.stack([np.cos(turns) * lengths, np.sin(turns) * lengths], 2).cumsum(1)
-            steps = rng.integers(2, 7, count)
+            path = np.zeros((count, 7, 2))
+            np.multiply(np.cos(turns), lengths, out=path[:, 1:, 0])
+            np.multiply(np.sin(turns), lengths, out=path[:, 1:, 1])
+            path = path.cumsum(1)
+            steps = rng.integers(2, 7, count).tolist()
+            pixels = (starts[:, None] + path).round().astype(np.int32)
+            widths, whole = thickness.tolist(), lengths.sum(1).tolist()
             for i in range(count):
                 if is_blob[i]:
-                    yield partial(_blob, starts[i], 1.5 * thickness[i], float(turns[i, 0]) * 180 / np.pi)
+                    yield Blob(starts[i], 1.5 * thickness[i], float(turns[i, 0]) * 180 / np.pi)
                 else:
-                    yield partial(_stroke, starts[i], path[i, : steps[i]], float(thickness[i, 0]))
+                    last = steps[i] + 1
+                    yield Stroke(pixels[i, :last], starts[i], path[i, :last], widths[i][0], whole[i])
 
 
-def _blob(centre: NDArray[np.float64], axes: NDArray[np.float64], angle: float, hole: Hole, scale: float) -> None:
-    x, y = (int(value) for value in centre)
-    a, b = (round(float(axis) * scale) for axis in axes)
-    cv2.ellipse(hole, (x, y), (a, b), angle, 0, 360, (1,), -1)
+class Shape(Protocol):
+    """Something that paints itself into a hole; `area` is more than the pixels that it can cover."""
+
+    area: int
+
+    def paint(self, hole: Hole, scale: float = 1.0) -> None:
+        """Draw, at a scale up to 1."""
+        ...
 
 
-def _stroke(start: NDArray[np.float64], path: NDArray[np.float64], thickness: float, hole: Hole, scale: float) -> None:
-    points = np.vstack([start, start + path * scale]).round().astype(np.int32)
-    cv2.polylines(hole, [points], False, (1,), max(1, round(thickness * scale)))
+class Blob:
+    """An ellipse."""
+
+    def __init__(self, centre: NDArray[np.float64], axes: NDArray[np.float64], angle: float) -> None:
+        self.centre, self.axes, self.angle = centre.astype(int).tolist(), axes.tolist(), angle
+        self.area = int(np.pi * (self.axes[0] + 2) * (self.axes[1] + 2))
+
+    def paint(self, hole: Hole, scale: float = 1.0) -> None:
+        axes = [round(axis * scale) for axis in self.axes]
+        cv2.ellipse(hole, self.centre, axes, self.angle, 0, 360, (1,), -1)
+
+
+class Stroke:
+    """A broad line along a path; `pixels` are its corners at scale 1."""
+
+    def __init__(
+        self,
+        pixels: NDArray[np.int32],
+        start: NDArray[np.float64],
+        path: NDArray[np.float64],
+        thickness: float,
+        length: float,
+    ) -> None:
+        self.pixels, self.start, self.path, self.thickness = pixels, start, path, thickness
+        self.area = int((thickness + 3) * (length + thickness + 3 + 2 * len(pixels)))
+
+    def paint(self, hole: Hole, scale: float = 1.0) -> None:
+        pixels = self.pixels if scale == 1 else (self.start + self.path * scale).round().astype(np.int32)
+        cv2.polylines(hole, [pixels], False, (1,), max(1, round(self.thickness * scale)))
 
 
 class Box(HoleSource):
@@ -159,6 +217,15 @@ class Several(HoleSource):
 
     def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
         return self._by_bin[bin].draw(rng, bin, height, width)
+
+    def fixed(self, number: int, bin: str, height: int, width: int) -> Hole:
+        return self._by_bin[bin].fixed(number, bin, height, width)
+
+    def file_of(self, rng: np.random.Generator | None, number: int, bin: str, height: int, width: int) -> str:
+        return self._by_bin[bin].file_of(rng, number, bin, height, width)
+
+    def mask_files(self) -> Iterable[Path]:
+        return (path for source in set(self._by_bin.values()) for path in source.mask_files())
 
     def prepare(self, height: int, width: int) -> None:
         for source in set(self._by_bin.values()):

@@ -1,4 +1,4 @@
-"""Evaluation pairs: every picture with one fixed hole of each size, the same for every row and every system."""
+"""Evaluation pairs: pictures with fixed holes, the same for every row and every system."""
 
 from __future__ import annotations
 
@@ -7,47 +7,71 @@ import hashlib
 import io
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from inpaintlab.atomic import write_text
-from inpaintlab.data import seeds
+from inpaintlab.data import bins as hole_bins
+from inpaintlab.data import pairing, seeds
 from inpaintlab.data.files import Picture
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import Hole, HoleSource
-from inpaintlab.data.pictures import Item
+from inpaintlab.data.items import Item
 from inpaintlab.data.stream import sample
+from inpaintlab.errors import UserError
+
+OTHER = "other"  # the bin of a hole that is in none, where holes are not chosen by bin
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One line of the manifest; hashes are of the pixels as the network gets them."""
+    """One line of the manifest; hashes are of the pixels as the network gets them, `hole` is its file if it has one."""
 
     picture: str
     bin: str
     hole_share: float
     picture_sha256: str
     hole_sha256: str
+    hole: str = ""
 
 
 class PairSet(Dataset[dict[str, Tensor | str]]):
-    """Pictures x bins. The hole of a pair depends on (seed, index of the picture, bin) only.
+    """Pairs of picture and hole. The hole of a pair depends on (seed, index of the picture, bin) only.
 
     Args:
         items: pictures.
         geometry: their fixed test view.
         holes: drawn for each of its bins.
         seed: of the holes; not that of the training.
+        protocol: see `pairing.PROTOCOLS`.
+        expected: a manifest that these pairs must equal, line by line.
+
+    Raises:
+        UserError: at once, if the manifest lists other pairs; at a pair, if its pixels are others.
     """
 
-    def __init__(self, items: Sequence[Item], geometry: Geometry, holes: HoleSource, seed: int) -> None:
+    def __init__(
+        self,
+        items: Sequence[Item],
+        geometry: Geometry,
+        holes: HoleSource,
+        seed: int,
+        protocol: str = "every_bin",
+        expected: Sequence[Pair] | None = None,
+    ) -> None:
         self.items, self.geometry, self.holes, self.seed = items, geometry, holes, seed
-        self.bins = holes.bins
-        self.numbers: Sequence[int] = range(len(items) * len(self.bins))
+        self.bins, self.protocol = holes.bins, protocol
+        self.numbers = pairing.numbers(protocol, len(items), len(self.bins), seed)
+        self.expected = dict(zip(self.numbers, expected, strict=False)) if expected is not None else None
+        if expected is not None and len(expected) != len(self.numbers):
+            raise UserError(
+                f"the manifest lists {len(expected)} pairs, the pictures and holes give {len(self.numbers)}"
+            )
 
     def chosen(self, numbers: Sequence[int]) -> PairSet:
         """Only these of the pairs."""
@@ -64,14 +88,56 @@ class PairSet(Dataset[dict[str, Tensor | str]]):
 
     def load(self, number: int) -> tuple[Picture, Hole, str, str]:
         """Picture (H, W, 3), hole (H, W), the picture's name and the bin."""
-        index, place = divmod(self.numbers[number], len(self.bins))
-        picture, bin = self.geometry.test(self.items[index].load()), self.bins[place]
-        rng = seeds.generator("pair", self.seed, index, bin)
-        return picture, self.holes.draw(rng, bin, *picture.shape[:2]), self.items[index].name, bin
+        index, bin = self._of(number)
+        item = self.items[index]
+        whole = item.load()
+        picture = self.geometry.test(whole)
+        if self.protocol == "same_name":
+            hole = self._fitted(self.holes.named(Path(item.name).stem)[1], whole, picture)
+            bin = hole_bins.find(float(hole.mean()), hole_bins.IRREGULAR) or OTHER
+        elif self.protocol == "fixed_lists":
+            hole = self.holes.fixed(index, bin, *picture.shape[:2])
+        else:
+            hole = self.holes.draw(self._rng(index, bin), bin, *picture.shape[:2])
+        if self.expected is not None:
+            self._compare(self.expected[self.numbers[number]], describe(picture, hole, item.name, bin))
+        return picture, hole, item.name, bin
+
+    def describe(self, number: int) -> Pair:
+        """The manifest line of a pair."""
+        index, bin = self._of(number)
+        if self.protocol == "same_name":
+            file = self.holes.named(Path(self.items[index].name).stem)[0]
+        else:
+            rng = None if self.protocol == "fixed_lists" else self._rng(index, bin)
+            file = self.holes.file_of(rng, index, bin, self.geometry.size, self.geometry.size)
+        return replace(describe(*self.load(number)), hole=file)
+
+    def _fitted(self, hole: Hole, whole: Picture, picture: Picture) -> Hole:
+        """A picture's own mask goes where its pixels go; one of another size is resized to the view."""
+        if hole.shape != whole.shape[:2]:
+            return cv2.resize(hole, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+        view = self.geometry.test(cv2.cvtColor(hole * np.uint8(255), cv2.COLOR_GRAY2RGB).astype(np.uint8))
+        return (view[..., 0] >= 128).astype(np.uint8)
 
     def __getitem__(self, number: int) -> dict[str, Tensor | str]:
         picture, hole, name, bin = self.load(number)
         return {**sample(picture, hole, name), "bin": bin}
+
+    def _of(self, number: int) -> tuple[int, str]:
+        index, place = divmod(self.numbers[number], len(self.bins))
+        return index, self.bins[place]
+
+    def _rng(self, index: int, bin: str) -> np.random.Generator:
+        return seeds.generator("pair", self.seed, index, bin)
+
+    def _compare(self, expected: Pair, pair: Pair) -> None:
+        for key in ("picture", "bin", "picture_sha256", "hole_sha256"):
+            then, now = getattr(expected, key), getattr(pair, key)
+            if then != now:
+                raise UserError(
+                    f"the pair of {pair.picture} and {pair.bin} is not that of the manifest: {key} is {now}, not {then}"
+                )
 
 
 def describe(picture: Picture, hole: Hole, name: str, bin: str) -> Pair:
@@ -82,7 +148,26 @@ def describe(picture: Picture, hole: Hole, name: str, bin: str) -> Pair:
 
 def digest(pairs: Sequence[Pair]) -> str:
     """One hash for all pairs; equal hashes mean equal pictures and holes in the same order."""
-    return hashlib.sha256("\n".join(repr(asdict(pair)) for pair in pairs).encode()).hexdigest()[:16]
+    lines = ({key: value for key, value in asdict(pair).items() if key != "hole"} for pair in pairs)
+    return hashlib.sha256("\n".join(map(repr, lines)).encode()).hexdigest()[:16]
+
+
+def read_manifest(path: str | Path) -> list[Pair]:
+    """The pairs of a CSV file that `write_manifest` wrote.
+
+    Raises:
+        FileNotFoundError, UserError: if there is none, or it has other columns.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no such manifest of pairs: {path.absolute()}")
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        wanted = [field.name for field in fields(Pair)]
+        if list(reader.fieldnames or ())[:5] != wanted[:5]:
+            raise UserError(f"{path} is no manifest of pairs: its columns are {reader.fieldnames}, not {wanted}")
+        rows = [{key: row.get(key) or "" for key in wanted} for row in reader]
+    return [Pair(**(row | {"hole_share": float(row["hole_share"])})) for row in rows]  # type: ignore[arg-type]
 
 
 def write_manifest(path: Path, pairs: Sequence[Pair]) -> None:

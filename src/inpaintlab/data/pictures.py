@@ -5,45 +5,15 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from inpaintlab.data.files import BadPicture, Picture, find_bad, list_pictures, read_picture
+from inpaintlab.data import lists
+from inpaintlab.data.files import BadPicture, find_bad
+from inpaintlab.data.items import Files, Item, Region
+from inpaintlab.data.lists import Names
 from inpaintlab.errors import UserError
-
-Region = tuple[int, int, int, int]  # top, left, height, width
-
-
-@dataclass(frozen=True)
-class Item:
-    """One picture, or a part of one.
-
-    Args:
-        name: unique within its split, stable across machines.
-        path: the file.
-        box: (top, left, height, width) of the part, or None for the whole picture.
-        keep: whether to keep the decoded file in memory; for a handful of files with many parts each.
-    """
-
-    name: str
-    path: Path
-    box: Region | None = None
-    keep: bool = False
-
-    def load(self, at_least: int | None = None) -> Picture:
-        """RGB, uint8 (H, W, 3); `at_least` as for `files.read_picture`."""
-        picture = _read_kept(self.path) if self.keep else read_picture(self.path, at_least)
-        if self.box is not None:
-            top, left, height, width = self.box
-            picture = picture[top : top + height, left : left + width]
-        return picture
-
-
-@lru_cache(maxsize=8)
-def _read_kept(path: Path) -> Picture:
-    return read_picture(path)
 
 
 class PictureSource(Protocol):
@@ -107,17 +77,20 @@ def _shipped(name: str, digest: str) -> Path:
 
 
 class Folder:
-    """Any folder of pictures.
+    """Any folder of pictures, or lists of them.
 
     If `root` has a sub-folder `train` or `test`, these (and `val`) are the splits. If not, all pictures below
     `root` are split by a hash of their relative path: `held_out` of them for testing, as many for validation.
 
     Args:
         root: the folder.
-        train, val, test: sub-folders of `root` for the splits, when they are called otherwise.
+        train, val, test: the splits, when they are called otherwise: sub-folders of `root`, or list files in it (one
+            path per line, or a CSV file with a column "image"), whose paths are relative to `root`.
         held_out: share of the pictures for each of test and validation, if there are no sub-folders.
         on_broken: what happens when a picture does not decode: "refuse" or "skip".
         scan_cache: file that remembers which pictures were found good.
+        scan_limit: splits of more pictures are not decoded before the training, which would take hours; one that fails
+            then is replaced and counted (see `failures`), and `inpaintlab data verify` decodes them all.
 
     Raises:
         FileNotFoundError, BadPicture: at the first use of a split, before any training.
@@ -133,56 +106,68 @@ class Folder:
         held_out: float = 0.1,
         on_broken: str = "refuse",
         scan_cache: str | Path | None = None,
+        scan_limit: int = 20_000,
     ) -> None:
         if root is None:
             raise UserError("data.root is not set: say where the pictures are, data.root=FOLDER")
         if on_broken not in ("refuse", "skip"):
             raise ValueError(f"on_broken={on_broken!r} is unknown; known are refuse, skip")
         self.root = Path(root).expanduser()
-        self.folders = {"train": train, "val": val, "test": test}
-        self.held_out, self.on_broken = held_out, on_broken
+        self.parts = {"train": train, "val": val, "test": test}
+        self.held_out, self.on_broken, self.scan_limit = held_out, on_broken, scan_limit
         self.scan_cache = Path(scan_cache) if scan_cache else None
         self.skipped: list[tuple[Path, str]] = []
 
-    def split(self, name: str, size: int) -> list[Item]:
+    def split(self, name: str, size: int) -> Files:
         """The pictures of one split. Without a validation folder "val" is the first pictures of training."""
         del size
-        files = self._files(name)
-        bad = dict(find_bad(files, self.scan_cache))
-        if bad:
-            shown = "\n  ".join(list(bad.values())[:10])
-            if self.on_broken == "refuse":
-                raise BadPicture(
-                    f"{len(bad)} of {len(files)} pictures do not decode:\n  {shown}\n"
-                    "Mend or remove them, or start with data.pictures.on_broken=skip to leave them out."
-                )
-            self.skipped += bad.items()
-            print(f"left out {len(bad)} of {len(files)} pictures that do not decode:\n  {shown}")
-        items = [Item(path.relative_to(self.root).as_posix(), path) for path in files if path not in bad]
-        if not items:
+        names = self.names(name)
+        if len(names) <= self.scan_limit:
+            names = self._good(names)
+        if not names:
             raise FileNotFoundError(f"no usable picture for the split {name!r} in {self.root.absolute()}")
-        return items
+        return Files(self.root, names)
 
-    def _files(self, name: str) -> list[Path]:
+    def names(self, split: str) -> Names:
+        """The paths of a split, relative to `root`; nothing is decoded."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"the folder of pictures does not exist: {self.root.absolute()} (data.root)")
-        folders = {split: self.root / (folder or split) for split, folder in self.folders.items()}
-        named = any(self.folders.values())
-        if not named and not folders["train"].is_dir() and not folders["test"].is_dir():
-            return self._by_hash(name)
-        if name == "val" and self.folders["val"] is None and not folders["val"].is_dir():
-            return list_pictures(folders["train"], "training pictures")[:64]
-        return list_pictures(folders[name], f"{name} pictures")
+        parts = {name: part or name for name, part in self.parts.items()}
+        folders = [(self.root / parts[name]).is_dir() for name in ("train", "test")]
+        if not any(self.parts.values()) and not any(folders):
+            return self._by_hash(split)
+        if split == "val" and self.parts["val"] is None and not (self.root / "val").is_dir():
+            return self._part(parts["train"], "training pictures")[:64]
+        return self._part(parts[split], f"{split} pictures")
 
-    def _by_hash(self, name: str) -> list[Path]:
-        files = list_pictures(self.root)
-        if len(files) < 3:
+    def _part(self, part: str, what: str) -> Names:
+        if (self.root / part).is_file():
+            return lists.read_list(self.root / part)
+        return Names(f"{part}/{name}" for name in lists.scan(self.root / part, what))
+
+    def _by_hash(self, split: str) -> Names:
+        names = lists.scan(self.root)
+        if len(names) < 3:
             raise FileNotFoundError(
-                f"{self.root.absolute()} holds {len(files)} pictures; at least 3 are needed to split them into "
+                f"{self.root.absolute()} holds {len(names)} pictures; at least 3 are needed to split them into "
                 "training, validation and test, or sub-folders train/ and test/"
             )
-        relative = {path: path.relative_to(self.root).as_posix() for path in files}
-        ranked = sorted(files, key=lambda path: hashlib.sha256(relative[path].encode()).digest())
-        count = max(1, round(self.held_out * len(files)))
+        ranked = sorted(range(len(names)), key=lambda i: hashlib.sha256(names[i].encode()).digest())
+        count = max(1, round(self.held_out * len(names)))
         parts = {"test": ranked[:count], "val": ranked[count : 2 * count], "train": ranked[2 * count :]}
-        return sorted(parts[name])
+        return names.take(sorted(parts[split]))
+
+    def _good(self, names: Names) -> Names:
+        """Those that decode; others are an error, or left out and said."""
+        bad = dict(find_bad([self.root / name for name in names], self.scan_cache))
+        if not bad:
+            return names
+        shown = "\n  ".join(list(bad.values())[:10])
+        if self.on_broken == "refuse":
+            raise BadPicture(
+                f"{len(bad)} of {len(names)} pictures do not decode:\n  {shown}\n"
+                "Mend or remove them, or start with data.pictures.on_broken=skip to leave them out."
+            )
+        self.skipped += bad.items()
+        print(f"left out {len(bad)} of {len(names)} pictures that do not decode:\n  {shown}")
+        return Names(name for name in names if self.root / name not in bad)

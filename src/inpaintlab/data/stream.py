@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from inpaintlab.data import seeds
-from inpaintlab.data.files import Picture
+from inpaintlab.data.files import BadPicture, Picture
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import Hole, HoleSource
-from inpaintlab.data.pictures import Item
+from inpaintlab.data.items import Item
 from inpaintlab.errors import UserError
 
 Key = tuple[int, int, int]  # epoch, index of the picture, number of the batch
+ATTEMPTS = 16  # pictures in a row that may fail
 
 
 def sample(picture: Picture, hole: Hole, name: str) -> dict[str, Tensor | str]:
@@ -45,10 +46,23 @@ class TrainSet(Dataset[dict[str, Tensor | str]]):
         return len(self.items)
 
     def __getitem__(self, key: Key) -> dict[str, Tensor | str]:
+        """The sample of a key. If its picture or mask cannot be read, the next picture takes its place.
+
+        What failed is named under "failed", line by line.
+        """
+        failed: list[str] = []
+        for attempt in range(ATTEMPTS):
+            try:
+                return {**self._sample(key, attempt), "failed": "\n".join(failed)}
+            except (BadPicture, OSError) as error:
+                failed.append(str(error).replace("\n", " "))
+        raise BadPicture(f"{ATTEMPTS} pictures one after the other cannot be read:\n  " + "\n  ".join(failed))
+
+    def _sample(self, key: Key, attempt: int) -> dict[str, Tensor | str]:
         epoch, index, batch = key
-        rng = seeds.generator("sample", self.seed, epoch, index)
-        item = self.items[index]
-        picture = self.geometry.train(item.load(self.geometry.at_least), rng)
+        rng = seeds.generator("sample", self.seed, epoch, index, *([attempt] if attempt else []))
+        item = self.items[(index + attempt) % len(self.items)]
+        picture = self.geometry.train(item.load_for_training(self.geometry.at_least), rng)
         if self.shared_holes:
             rng = seeds.generator("hole", self.seed, batch)
         name = self.holes.bins[int(rng.integers(len(self.holes.bins)))]

@@ -38,6 +38,10 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
             "the bins."
         )
         lines.append(f"Protocol `{table.protocol}`: {protocols.find(table.protocol).description}.")
+        seen = {test.get("test_masks_in_training", False) for test in tests}
+        if seen != {False}:
+            answer = _all({True: "yes", False: "no", None: "not known"}[value] for value in seen)
+            lines.append(f"Masks of the test set seen in training: {answer}.")
         if table.has_fid:
             lines.append(_fid(tests, measured))
         lines += _remarks(results)

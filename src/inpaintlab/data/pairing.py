@@ -1,0 +1,42 @@
+"""Which picture gets which hole in an evaluation: the protocols of published tables, by name and seed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from inpaintlab.data import seeds
+from inpaintlab.errors import UserError
+
+PROTOCOLS = {
+    "every_bin": "every picture with one hole of each bin, six masks per picture say",
+    "one_per_picture": "every picture with one hole, of a bin drawn by the seed",
+    "random_N": "N pictures drawn by the seed (CSA: random_500), each with one hole of each bin",
+    "fixed_lists": "every picture with one hole of each bin, taken in turn from one list of holes per bin",
+    "same_name": "every picture with the mask file of its name",
+}
+
+
+def numbers(protocol: str, pictures: int, bins: int, seed: int) -> Sequence[int]:
+    """The pairs of a protocol in order, each as (picture x bins + bin).
+
+    Raises:
+        UserError: if the protocol is unknown, or there are too few pictures for it.
+    """
+    drawn = re.fullmatch(r"random_(\d+)", protocol)
+    if protocol in ("every_bin", "fixed_lists"):
+        return range(pictures * bins)
+    if protocol == "same_name":
+        return range(0, pictures * bins, bins)
+    if protocol == "one_per_picture":
+        chosen = seeds.generator("one per picture", seed).integers(bins, size=pictures)
+        return [int(n) for n in np.arange(pictures) * bins + chosen]
+    if drawn is None:
+        raise UserError(f"data.pairing={protocol} is unknown; known are {', '.join(PROTOCOLS)}")
+    count = int(drawn[1])
+    if not 0 < count <= pictures:
+        raise UserError(f"data.pairing={protocol}: there are {pictures} pictures, not {count}")
+    order = seeds.generator("random pictures", seed).permutation(pictures)[:count]
+    return [int(picture) * bins + bin for picture in sorted(order) for bin in range(bins)]

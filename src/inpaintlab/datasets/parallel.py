@@ -1,0 +1,58 @@
+"""The same work on very many things, on all cores, in order, with a progress bar."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+from typing import TypeVar
+
+from inpaintlab.progress import Bar
+
+T = TypeVar("T")
+R = TypeVar("R")
+CHUNK = 64
+FEW = 4 * CHUNK  # starting processes takes longer than so many files
+
+
+def spread(
+    work: Callable[[T], R], things: Iterable[T], total: int, label: str, processes: int | None = None
+) -> Iterator[R]:
+    """`work` of every thing, in order.
+
+    Args:
+        work: a function of a module, possibly with arguments bound by `partial`; processes are started anew.
+        things, total: they and their number; only a few are in flight at any time, so there may be millions.
+        label: of the progress bar.
+        processes: all cores if None.
+    """
+    processes = processes or os.cpu_count() or 1
+    with Bar(label, total) as bar:
+        if processes == 1 or total <= FEW:
+            for done, thing in enumerate(things, 1):
+                yield work(thing)
+                bar.update(done)
+            return
+        rest = iter(things)
+        chunks = iter(lambda: list(islice(rest, CHUNK)), [])
+        waiting: deque[Future[list[R]]] = deque()
+        done = 0
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            for chunk in chunks:
+                waiting.append(pool.submit(_all, work, chunk))
+                if len(waiting) < 4 * processes:
+                    continue
+                yield from (results := waiting.popleft().result())
+                done += len(results)
+                bar.update(done)
+            while waiting:
+                yield from (results := waiting.popleft().result())
+                done += len(results)
+                bar.update(done)
+
+
+def _all(work: Callable[[T], R], things: list[T]) -> list[R]:
+    return [work(thing) for thing in things]
