@@ -99,7 +99,8 @@ class Places2(NamedSet):
         folder, _, file = path.rpartition("/")
         if file.startswith("Places365_"):
             return file
-        return f"{category(folder.removeprefix(self._folder('train')))}/{file}"
+        root = next(name for name in self._candidates("train") if folder.startswith(f"{name}/"))
+        return f"{category(folder[len(root) :])}/{file}"
 
     def folders(self) -> list[str]:
         return [folder for split in ("train", self.test) if (folder := self.find_folder(*self._candidates(split)))]
