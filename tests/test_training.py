@@ -16,7 +16,7 @@ import torch
 from inpaintlab import callbacks, checkpoint, train
 from inpaintlab import config as configs
 from inpaintlab.errors import UserError
-from inpaintlab.papers.finite import LossNotFinite
+from inpaintlab.papers.health import LossNotFinite
 from inpaintlab.papers.msanet import MSANet
 
 Compose = Callable[..., configs.DictConfig]

@@ -6,6 +6,7 @@ Everything is counted in batches done, which the module keeps and a checkpoint r
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from inpaintlab import checkpoint, grids
 from inpaintlab.atomic import replacing
+from inpaintlab.averaging import Average
 from inpaintlab.data.datamodule import InpaintingData
 from inpaintlab.data.pairs import PairSet
 from inpaintlab.evaluation import Evaluation, evaluate
@@ -95,17 +97,21 @@ class Samples(pl.Callback):
         every, total: batches.
         count: pictures, spread over the validation pairs.
         data: gives the pairs.
+        average: whose weights to show instead of those in training, or None.
     """
 
-    def __init__(self, folder: Path, every: int, total: int, count: int, data: InpaintingData) -> None:
+    def __init__(
+        self, folder: Path, every: int, total: int, count: int, data: InpaintingData, average: Average | None = None
+    ) -> None:
         self.folder, self.every, self.total, self.count, self.data = folder, every, total, count, data
+        self.average = average
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, InpaintingModule)
         if not due(module.batches_done, self.every, self.total) or not trainer.is_global_zero:
             return
         pairs = self.data.pairs("val")
-        result = _evaluated(module, pairs.chosen(pairs.spread(self.count)), keep=self.count)
+        result = _evaluated(module, self.average, pairs.chosen(pairs.spread(self.count)), keep=self.count)
         rows = [[grids.with_hole(truth, hole), filled, truth] for truth, hole, filled in result.kept.values()]
         sheet = grids.grid(rows, ["input", f"batch {module.batches_done}", "truth"])
         path = self.folder / f"batch{module.batches_done:07d}.png"
@@ -123,25 +129,30 @@ class Validation(pl.Callback):
         every, total: batches.
         data: gives the pairs.
         protocol: of the metrics.
+        average: whose weights to evaluate instead of those in training, or None.
     """
 
-    def __init__(self, every: int, total: int, data: InpaintingData, protocol: str) -> None:
+    def __init__(
+        self, every: int, total: int, data: InpaintingData, protocol: str, average: Average | None = None
+    ) -> None:
         self.every, self.total, self.data, self.protocol = every, total, data, protocol
+        self.average = average
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, InpaintingModule)
         if not due(module.batches_done, self.every, self.total):
             return
         shares = {"rank": trainer.global_rank, "world": trainer.world_size}
-        means = _evaluated(module, self.data.pairs("val"), protocol=self.protocol, **shares).means()
+        means = _evaluated(module, self.average, self.data.pairs("val"), protocol=self.protocol, **shares).means()
         values = {f"val/{metric}/{bin}": v for bin, metrics in means.items() for metric, v in metrics.items()}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=module.batches_done)
 
 
-def _evaluated(module: InpaintingModule, pairs: PairSet, **options: Any) -> Evaluation:
+def _evaluated(module: InpaintingModule, average: Average | None, pairs: PairSet, **options: Any) -> Evaluation:
     module.generator.eval()
     try:
-        return evaluate(module.generator, pairs, device=module.device, **options)
+        with average.shown(module.generator) if average else nullcontext():
+            return evaluate(module.generator, pairs, device=module.device, **options)
     finally:
         module.generator.train()

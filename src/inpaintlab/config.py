@@ -40,6 +40,8 @@ NOT_IN_RUN_NAME = (
     "data.pairs_seed",
     "data.workers",
 )
+# Of the trainer's options, those that change what is learnt; where they are not off they are part of a run's name.
+OFF = {"accumulate": 1, "clip_norm": None, "average": None}
 EVALUATION = ("data.pictures", "data.geometry", "data.test_holes", "data.pairs_seed", "evaluation.protocol")
 
 
@@ -115,14 +117,19 @@ def run_folder(config: DictConfig) -> Path:
 
 def _subfolder(config: DictConfig) -> Path:
     content = plain(_without_hydra(config))
+    learning = {key: content["trainer"][key] for key, off in OFF.items() if content["trainer"][key] != off}
     for key in NOT_IN_RUN_NAME:
         _drop(content, key)
+    if learning:
+        content["trainer"] = learning
     return Path(str(config.name)) / f"{config.scale.name}-{digest(content)}" / f"seed{config.seed}"
 
 
 def evaluation_key(config: dict[str, Any]) -> str:
     """Eight characters for the pairs and the protocol of an evaluation; `config` is plain data."""
     content = {key: _get(config, key) for key in EVALUATION}
+    if config["evaluation"].get("average"):
+        content["evaluation.average"] = True
     for key in ("pictures.on_broken", "pictures.scan_cache"):
         _drop(content["data.pictures"], key.split(".")[1])
     return digest(content)

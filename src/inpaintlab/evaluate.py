@@ -82,6 +82,7 @@ def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, d
         "batches": restored.batches,
         "checkpoint": restored.path.name,
         "weights": restored.digest(),
+        "average": options["average"],
         "protocol": options["protocol"],
         "split": split,
         "size": data.geometry.size,
@@ -103,7 +104,7 @@ def run(config: DictConfig) -> dict[str, Any]:
         raise UserError("checkpoint is not set: give it as checkpoint=FILE")
     protocols.find(config.evaluation.protocol)
     device = precision.device(config.device)
-    restored = checkpoint.load(config.checkpoint, device=device)
+    restored = checkpoint.load(config.checkpoint, average=config.evaluation.average, device=device)
     trained = restored.config["data"]
     OmegaConf.set_struct(config, False)
     if config.get("masks") is None:

@@ -58,13 +58,16 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from inpaintlab import callbacks, checkpoint, loggers, precision, record, silence
+    from inpaintlab import averaging, callbacks, checkpoint, loggers, precision, record, silence
+    from inpaintlab.papers.health import Health
 
     silence.lightning()
     plain = configs.plain(config)
     if plain["init_from"] == "":
         raise UserError(f"{plain['name']} begins with a trained generator: give it as init_from=CHECKPOINT")
     how = plain["trainer"]
+    if plain["evaluation"]["average"] and not how["average"]:
+        raise UserError("evaluation.average needs a run with averaged weights: trainer.average=0.999, say")
     if how["threads"]:
         torch.set_num_threads(how["threads"])
     earlier = checkpoint.newest(folder / "checkpoints")
@@ -84,6 +87,10 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         checkpoint.load_exactly(module.generator, first.generator.state_dict(), plain["init_from"])
     if chosen.channels_last:
         module.to(memory_format=torch.channels_last)
+    if how["compile"]:
+        module.generator.compile()  # in place, so that no weight gets another name
+    module.accumulate, module.clip_norm = how["accumulate"], how["clip_norm"]
+    module.health = Health(how["health"])
 
     entry = {
         "state": "running",
@@ -94,16 +101,20 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         "remarks": [*module.remarks(), *_width(plain["model"]["generator"])],
         "parameters": sum(p.numel() for p in module.generator.parameters()),
         "precision": asdict(chosen),
+        "compiled": how["compile"],
         "device": device,
         "conditions": record.conditions(),
     }
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
     write_text(folder / "run.json", json.dumps(entry, indent=1) + "\n")
     about = checkpoint.describe(plain, entry["conditions"])
+    average = averaging.Average(how["average"]) if how["average"] else None
+    shown = average if plain["evaluation"]["average"] else None
     hooks: list[pl.Callback] = [
+        *([average] if average else []),  # first: the others save and show it
         callbacks.Progress(label, total),
-        callbacks.Validation(how["validate_every"], total, data, plain["evaluation"]["protocol"]),
-        callbacks.Samples(folder / "samples", how["sample_every"], total, how["sample_count"], data),
+        callbacks.Validation(how["validate_every"], total, data, plain["evaluation"]["protocol"], shown),
+        callbacks.Samples(folder / "samples", how["sample_every"], total, how["sample_count"], data, shown),
         callbacks.Checkpoints(folder / "checkpoints", how["checkpoint_every"], total, about),
     ]
     trainer = pl.Trainer(

@@ -127,7 +127,7 @@ def _one(config: Any, part: str) -> dict[str, Any]:
         train.run(config, f"{part}, training")
     last = folder / "checkpoints" / checkpoint.LAST
     device = precision.device(test["trainer"]["accelerator"])
-    restored = checkpoint.load(last, device=device)
+    restored = checkpoint.load(last, average=test["evaluation"]["average"], device=device)
     return evaluate.evaluate_checkpoint(restored, test, folder, device=device, label=f"{part}, evaluating")
 
 
