@@ -19,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -35,6 +36,7 @@ NOT_IN_RUN_NAME = (
     "logger",
     "output",
     "masks",
+    "evaluate",
     "evaluation",
     "data.test_holes",
     "data.pairs_seed",
@@ -64,6 +66,11 @@ def compose(overrides: Sequence[str], program: str = "train") -> DictConfig:
         UserError: naming the mistyped key or option and the nearest valid one.
     """
     return _resolved(_checked(overrides, program))
+
+
+def launcher(overrides: Sequence[str]) -> Any:
+    """What runs the jobs of a sweep: the config group `hydra/launcher`, local unless the overrides choose another."""
+    return instantiate(_checked(overrides, "train").hydra.launcher).make()
 
 
 def check(arguments: Sequence[str], program: str) -> None:

@@ -1,12 +1,16 @@
 """Train one run: `python -m inpaintlab.train experiment=msanet_places2 scale=demo`, or `-m` for a sweep.
 
-Started again with the same overrides, a run that was stopped continues, and one that is finished does nothing.
+Started again with the same overrides, a run that was stopped continues, and one that is finished does nothing. SIGTERM
+saves within one batch and ends the program with status 143 (see `interruption`).
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +19,9 @@ import hydra
 
 from inpaintlab import config as configs
 from inpaintlab import paths
-from inpaintlab.atomic import require_writable, write_text
+from inpaintlab.atomic import locked, require_writable, write_text
 from inpaintlab.errors import UserError
-from inpaintlab.programs import run_program
+from inpaintlab.programs import end_with_parent, first_process, run_program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -44,25 +48,31 @@ def run(config: DictConfig, label: str = "training") -> Path:
         UserError, FileNotFoundError, PermissionError: before any training, wherever the reason can be known then.
     """
     folder = configs.run_folder(config)
+    plain = configs.plain(config)
     if finished(folder):
         print(f"{folder}: finished already")
-        return folder
-    require_writable(folder)
-    _train(config, folder, label)
+    else:
+        require_writable(folder)
+        lock = locked(folder / ".lock", what=str(folder)) if first_process() else nullcontext()
+        with lock:
+            _train(config, plain, folder, label)
+    if plain["evaluate"] and first_process():
+        from inpaintlab import evaluate
+
+        evaluate.evaluate_run(plain, folder)
     return folder
 
 
-def _train(config: DictConfig, folder: Path, label: str) -> None:
+def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) -> None:
     import lightning.pytorch as pl
     import torch
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from inpaintlab import averaging, callbacks, checkpoint, loggers, precision, record, silence
+    from inpaintlab import averaging, callbacks, checkpoint, evaluate, interruption, loggers, precision, record, silence
     from inpaintlab.papers.health import Health
 
     silence.lightning()
-    plain = configs.plain(config)
     if plain["init_from"] == "":
         raise UserError(f"{plain['name']} begins with a trained generator: give it as init_from=CHECKPOINT")
     how = plain["trainer"]
@@ -71,8 +81,8 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
     if how["threads"]:
         torch.set_num_threads(how["threads"])
     earlier = checkpoint.newest(folder / "checkpoints")
-    device = precision.device(how["accelerator"])
-    chosen = precision.choose(how["precision"], how["channels_last"], device, Path(plain["output"]) / "precision.json")
+    kind = precision.device(how["accelerator"])
+    chosen = precision.choose(how["precision"], how["channels_last"], kind, Path(plain["output"]) / "precision.json")
     before = json.loads((folder / "run.json").read_text()) if (folder / "run.json").exists() else None
     if before and how["precision"] == "auto":  # as it was begun, by an earlier process or by the first of a DDP run
         chosen = precision.Precision(**before["precision"])
@@ -102,7 +112,7 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         "parameters": sum(p.numel() for p in module.generator.parameters()),
         "precision": asdict(chosen),
         "compiled": how["compile"],
-        "device": device,
+        "device": kind,
         "conditions": record.conditions(),
     }
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
@@ -110,12 +120,14 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
     about = checkpoint.describe(plain, entry["conditions"])
     average = averaging.Average(how["average"]) if how["average"] else None
     shown = average if plain["evaluation"]["average"] else None
+    checkpoints = callbacks.Checkpoints(folder / "checkpoints", how["checkpoint_every"], total, about)
     hooks: list[pl.Callback] = [
         *([average] if average else []),  # first: the others save and show it
         callbacks.Progress(label, total),
         callbacks.Validation(how["validate_every"], total, data, plain["evaluation"]["protocol"], shown),
         callbacks.Samples(folder / "samples", how["sample_every"], total, how["sample_count"], data, shown),
-        callbacks.Checkpoints(folder / "checkpoints", how["checkpoint_every"], total, about),
+        checkpoints,
+        interruption.Interruption(checkpoints.save),  # last: what a batch leads to is done before
     ]
     trainer = pl.Trainer(
         accelerator=how["accelerator"],
@@ -144,6 +156,9 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         raise RuntimeError(f"stopped after {module.batches_done} of {total} batches")
     if trainer.is_global_zero:
         write_text(folder / "run.json", json.dumps(entry | {"state": "finished"}, indent=1) + "\n")
+    if plain["evaluate"]:
+        device, rank, world = trainer.strategy.root_device, trainer.global_rank, trainer.world_size
+        evaluate.evaluate_run(plain, folder, device=device, rank=rank, world=world)
 
 
 def _width(generator: dict[str, Any]) -> list[str]:
@@ -158,6 +173,8 @@ def _hydra(config: DictConfig) -> None:
 
 def main() -> None:
     """The program behind `inpaintlab train` and `python -m inpaintlab.train`."""
+    if os.environ.get("INPAINTLAB_JOB"):  # of a sweep; the other processes of a DDP run cannot save without the first
+        end_with_parent(signal.SIGTERM if first_process() else signal.SIGKILL)
     configs.register_resolvers()
     run_program(_hydra, lambda: configs.check(sys.argv[1:], "train"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from typing import Any
 
 import cv2
@@ -20,6 +21,7 @@ from inpaintlab.data.pictures import PictureSource
 from inpaintlab.data.stream import Stream, TrainSet
 from inpaintlab.errors import UserError
 from inpaintlab.image import from_uint8
+from inpaintlab.programs import SIGNALS
 
 
 def to_batch(raw: dict[str, Any]) -> Batch:
@@ -106,16 +108,18 @@ class InpaintingData(pl.LightningDataModule):
 
 
 def loader(dataset: Any, workers: int, **options: Any) -> DataLoader[Any]:
-    """A loader whose workers use one thread each."""
+    """A loader whose workers use one thread each and leave signals to the training, which saves and ends them."""
     return DataLoader(
         dataset,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_single_thread if workers else None,
+        worker_init_fn=_begin_worker if workers else None,
         **options,
     )
 
 
-def _single_thread(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
     del worker
     cv2.setNumThreads(0)
+    for number in SIGNALS:  # schedulers send them to every process of a job
+        signal.signal(number, signal.SIG_IGN)
