@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -130,7 +131,7 @@ def test_a_table_swept_in_two_processes_and_killed_ten_times_is_the_undisturbed_
 ) -> None:
     """Killed by SIGKILL (the runs notice that it is gone), or stopped by SIGTERM, at random moments."""
     plain = [o for o in tiny if not o.startswith(("scale=", "output=", "batches="))]
-    command = [sys.executable, "-m", "inpaintlab.cli", "table", "msanet.table3", *plain, "batches=120", "seed=0,1"]
+    command = [sys.executable, "-m", "inpaintlab.cli", "table", "msanet.table3", *plain, "batches=60"]
     command += ["--jobs", "2", "trainer.checkpoint_every=7", "evaluation.keep=2"]
 
     def begin(output: str) -> subprocess.Popen[bytes]:
@@ -147,7 +148,7 @@ def test_a_table_swept_in_two_processes_and_killed_ten_times_is_the_undisturbed_
         process = begin("killed")
         try:
             # From the imports of the sweep itself to somewhere in the runs.
-            status = process.wait(timeout=rng.uniform(0.05, 0.45) * length)
+            status = process.wait(timeout=rng.uniform(0.05, 0.7) * length)
             assert status == 0, (tmp_path / "killed.txt").read_text()[-3000:]
         except subprocess.TimeoutExpired:
             number = (signal.SIGKILL, signal.SIGTERM)[kill % 2]
@@ -157,6 +158,6 @@ def test_a_table_swept_in_two_processes_and_killed_ten_times_is_the_undisturbed_
     assert begin("killed").wait(timeout=400) == 0, (tmp_path / "killed.txt").read_text()[-3000:]
     tables = [(tmp_path / output / "tables") for output in ("whole", "killed")]
     csv = [next(table.glob("*/table.csv")).read_text() for table in tables]
-    assert csv[0] == csv[1]
+    assert re.sub(r"[+]changes", "", csv[0]) == re.sub(r"[+]changes", "", csv[1])  # of the checkout, meanwhile
     for path in (tmp_path / "whole").glob("*/*/seed*/evaluation-*/per_picture.csv"):
         assert path.read_text() == (tmp_path / "killed" / path.relative_to(tmp_path / "whole")).read_text()

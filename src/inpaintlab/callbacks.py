@@ -6,11 +6,14 @@ Everything is counted in batches done, which the module keeps and a checkpoint r
 from __future__ import annotations
 
 import os
+import resource
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.loggers import WandbLogger
 
 from inpaintlab import checkpoint, grids
@@ -87,6 +90,44 @@ class Progress(pl.Callback):
         if self.bar is not None:
             self.bar.__exit__(None, None, None)
             self.bar = None
+
+
+class Speed(pl.Callback):
+    """Notes pictures per second, the share of the time spent waiting for data, and memory, since the last logged batch.
+
+    Args:
+        batch_size: the total.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.batches, self.waited = 0, 0.0
+        self.began = self.ended = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.began = self.ended = time.monotonic()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(module, InpaintingModule)
+        now = time.monotonic()
+        self.waited += now - self.ended
+        if not self.batches or not module.logged_after(module.batches_done + 1):
+            return
+        seconds = max(now - self.began, 1e-9)
+        values = {
+            "speed/pictures_per_second": self.batches * self.batch_size / seconds,
+            "speed/waiting_for_data": self.waited / seconds,
+            "memory/process_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,  # Linux counts in KiB
+        }
+        if module.device.type == "cuda":
+            values["memory/gpu_gb"] = torch.cuda.max_memory_allocated(module.device) / 2**30
+        for name, value in values.items():
+            module.note(name, torch.tensor(value, device=module.device))
+        self.batches, self.waited, self.began = 0, 0.0, now
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        self.batches += 1
+        self.ended = time.monotonic()
 
 
 class Samples(pl.Callback):

@@ -14,10 +14,12 @@ from typing import Any
 
 from inpaintlab.atomic import require_writable, write_text
 from inpaintlab.errors import UserError
+from inpaintlab.programs import explain
 from inpaintlab.sweep import Job
 
 TICKET = "slurm.json"  # in the folder of a run: its job, so that a sweep that is started again waits for it
 POLL = 2.0  # seconds
+OF_ANY_CLUSTER = ("timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node")  # to submitit
 
 
 class Task:
@@ -33,7 +35,13 @@ class Task:
     def __call__(self) -> None:
         from inpaintlab import config, train
 
-        train.run(config.compose(self.overrides))
+        try:
+            train.run(config.compose(self.overrides))
+        except Exception as error:
+            sentence = explain(error)
+            if sentence is None:
+                raise
+            raise UserError(sentence) from None  # the last line of the log
 
     def checkpoint(self) -> Any:
         """Asked by submitit for what to do after the requeue: the same, since a run continues by itself."""
@@ -65,11 +73,13 @@ class Slurm:
         self.nodes, self.tasks = options["nodes"], options["tasks_per_node"]
         self.folder = Path(folder).absolute()
         try:
-            self.executor = submitit.SlurmExecutor(self.folder / "%j", max_num_timeout=max_num_timeout)
-            self.executor.update_parameters(
-                name="inpaintlab", **{key: value for key, value in options.items() if value is not None}
+            self.executor = submitit.AutoExecutor(
+                self.folder / "%j", cluster="slurm", slurm_max_num_timeout=max_num_timeout
             )
-        except (RuntimeError, ValueError) as error:
+            given = {key: value for key, value in options.items() if value is not None}
+            named = {key if key in OF_ANY_CLUSTER else f"slurm_{key}": value for key, value in given.items()}
+            self.executor.update_parameters(name="inpaintlab", **named)
+        except (RuntimeError, ValueError, NameError) as error:
             raise UserError(f"hydra/launcher=slurm: {error}") from None
 
     def run(self, jobs: Sequence[Job]) -> None:

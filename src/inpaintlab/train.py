@@ -76,6 +76,7 @@ def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) 
     if plain["init_from"] == "":
         raise UserError(f"{plain['name']} begins with a trained generator: give it as init_from=CHECKPOINT")
     how = plain["trainer"]
+    count = how["sample_count"]
     if plain["evaluation"]["average"] and not how["average"]:
         raise UserError("evaluation.average needs a run with averaged weights: trainer.average=0.999, say")
     if how["threads"]:
@@ -117,6 +118,9 @@ def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) 
     }
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
     write_text(folder / "run.json", json.dumps(entry, indent=1) + "\n")
+    facts = dict(entry["conditions"])
+    if plain["logger"]["wandb"]:
+        facts |= {"data_hash": data.train_digest(), "sample_pairs_hash": data.sample_digest(count)}
     about = checkpoint.describe(plain, entry["conditions"])
     average = averaging.Average(how["average"]) if how["average"] else None
     shown = average if plain["evaluation"]["average"] else None
@@ -125,7 +129,8 @@ def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) 
         *([average] if average else []),  # first: the others save and show it
         callbacks.Progress(label, total),
         callbacks.Validation(how["validate_every"], total, data, plain["evaluation"]["protocol"], shown),
-        callbacks.Samples(folder / "samples", how["sample_every"], total, how["sample_count"], data, shown),
+        callbacks.Samples(folder / "samples", how["sample_every"], total, count, data, shown),
+        callbacks.Speed(data.batch_size),
         checkpoints,
         interruption.Interruption(checkpoints.save),  # last: what a batch leads to is done before
     ]
@@ -146,7 +151,7 @@ def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) 
         enable_model_summary=False,
         default_root_dir=folder,
         callbacks=hooks,
-        logger=loggers.make(plain["logger"], folder, f"{plain['name']}/seed{plain['seed']}", plain),
+        logger=loggers.make(plain["logger"], folder, plain, facts),
     )
     try:
         trainer.fit(module, data, ckpt_path=earlier, weights_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import signal
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader
 from inpaintlab.batch import Batch
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import HoleSource
-from inpaintlab.data.pairs import PairSet
+from inpaintlab.data.pairs import PairSet, describe, digest
 from inpaintlab.data.pictures import PictureSource
 from inpaintlab.data.stream import Stream, TrainSet
 from inpaintlab.errors import UserError
@@ -96,6 +97,16 @@ class InpaintingData(pl.LightningDataModule):
         items = self.pictures.split(split, self.geometry.size)
         self.test_holes.prepare(self.geometry.size, self.geometry.size)
         return PairSet(items, self.geometry, self.test_holes, self.pairs_seed)
+
+    def train_digest(self) -> str:
+        """Sixteen characters that depend on the names of all training pictures."""
+        names = "\n".join(item.name for item in self.train_set().items)
+        return hashlib.sha256(names.encode()).hexdigest()[:16]
+
+    def sample_digest(self, count: int) -> str:
+        """Sixteen characters that depend on the pixels of the `count` pairs that are looked at during training."""
+        pairs = self.pairs("val")
+        return digest([describe(*pairs.load(number)) for number in pairs.spread(count)])
 
     # ------------------------------------------------------------------ Lightning's hooks
     def train_dataloader(self) -> DataLoader[Any]:

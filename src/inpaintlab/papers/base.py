@@ -153,9 +153,8 @@ class InpaintingModule(pl.LightningModule):
         optimizers = self.optimizers()
         if not isinstance(optimizers, list):
             optimizers = [optimizers]
-        self._extras = {}
 
-        with FeatureSizes(self.generator, self._logged_after(number + 1)) as features:
+        with FeatureSizes(self.generator, self.logged_after(number + 1)) as features:
             # One pass of the generator serves both steps; of several parts only one graph is kept at a time.
             shared = self._run(batch, generator_turn) if len(parts) == 1 else None
             if adversarial:
@@ -174,6 +173,7 @@ class InpaintingModule(pl.LightningModule):
                 values["total"] = total
 
         extras = {name: torch.stack(of_parts).mean() for name, of_parts in self._extras.items()}
+        self._extras = {}
         figures = values | extras | features.summary()
         self.health.watch(number, figures, features.sizes)
         self._latest |= figures
@@ -232,7 +232,8 @@ class InpaintingModule(pl.LightningModule):
         torch.clear_autocast_cache()
         return torch.stack(seen).mean()
 
-    def _logged_after(self, batches: int) -> bool:
+    def logged_after(self, batches: int) -> bool:
+        """Whether the figures are logged when so many batches are done."""
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector
         return bool(every) and batches % every == 0
 
@@ -245,7 +246,7 @@ class InpaintingModule(pl.LightningModule):
         self.health.check(lambda figures: self.trainer.strategy.reduce(figures, reduce_op="mean"))
 
     def _log(self) -> None:
-        if not self._logged_after(self.batches_done):
+        if not self.logged_after(self.batches_done):
             return
         figures, self._latest = self._latest, {}
         stacked = torch.stack([figure.detach().float() for figure in figures.values()])

@@ -19,6 +19,7 @@ from inpaintlab import sweep
 from inpaintlab.errors import UserError
 from inpaintlab.programs import explain
 from inpaintlab.sweep import Launcher
+from inpaintlab.tables import dashboard
 from inpaintlab.tables.spec import Row, Table
 
 
@@ -84,7 +85,14 @@ def measure(
     rows = [row for row in table.rows if row.experiment and row.label not in given]
     jobs = [(row, seed) for row in rows for seed in seeds]
     job_overrides = [
-        [f"experiment={row.experiment}", f"masks={table.masks}", f"scale={scale}", *overrides, f"seed={seed}"]
+        [
+            f"experiment={row.experiment}",
+            f"masks={table.masks}",
+            f"scale={scale}",
+            *(dashboard.overrides(table, row, seed) if "logger=wandb" in overrides else []),
+            *overrides,
+            f"seed={seed}",
+        ]
         for row, seed in jobs
     ]
     composed = [configs.compose(of_job) for of_job in job_overrides]
@@ -116,6 +124,7 @@ def measure(
     for label, result in results.items():
         if result.summaries:
             _fill(result, label)
+    dashboard.log(table, results)
     digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
     if len(digests) > 1:
         raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
