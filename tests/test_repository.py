@@ -21,7 +21,7 @@ LEVELS = {
     "precision": 5, "record": 5, "checkpoint": 5, "evaluation": 5, "callbacks": 5, "loggers": 5, "config": 5,
     "weights": 5, "wandb_log": 5, "averaging": 5, "interruption": 5,
     "train": 6, "evaluate": 6, "inpaint": 6, "tables": 6, "import_released": 6, "cli": 6,
-    "sweep": 6, "slurm": 6,
+    "sweep": 6, "slurm": 6, "dashboard": 6,
 }  # fmt: skip
 APART = ({"papers", "data", "metrics"}, {"losses", "data"})
 LIGHTNING_FROM, HYDRA_FROM = 4, 5

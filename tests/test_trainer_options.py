@@ -156,7 +156,7 @@ def test_compiled_trains_the_weights_of_the_same_names_and_resumes(
 @pytest.mark.slow
 def test_parts_in_two_processes_train_the_weights_of_one(tiny: list[str], tmp_path: Path) -> None:
     weights = []
-    ddp = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.accumulate=2"]
+    ddp = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.accumulate=2", "evaluate=true"]
     for name, extra in (("one", ["trainer=cpu"]), ("two", ddp)):
         options = ["experiment=msanet_places2_mum", *tiny, *extra, "trainer.clip_norm=0.05", "data.batch_size=4"]
         command = [
@@ -172,3 +172,10 @@ def test_parts_in_two_processes_train_the_weights_of_one(tiny: list[str], tmp_pa
         weights.append(generator(run))
     for key in weights[0]:
         torch.testing.assert_close(weights[1][key], weights[0][key], rtol=1e-4, atol=2e-6)
+    # What two processes evaluated together is what one evaluates alone, to the last digit.
+    last = run / "checkpoints" / checkpoint.LAST
+    alone = evaluate.run(configs.compose([f"checkpoint={last}", f"out={tmp_path / 'alone'}", "device=cpu"], "evaluate"))
+    (together,) = run.glob("evaluation-*")
+    for file in ("per_picture.csv", "pairs.csv"):
+        assert (together / file).read_text() == (Path(alone["folder"]) / file).read_text()
+    assert json.loads((together / "metrics.json").read_text())["means"] == alone["means"]

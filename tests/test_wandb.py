@@ -16,7 +16,7 @@ from PIL import Image
 from inpaintlab import config as configs
 from inpaintlab import train, wandb_log
 from inpaintlab.errors import UserError
-from inpaintlab.tables import dashboard, spec
+from inpaintlab.tables import spec, to_wandb
 
 Compose = Callable[..., configs.DictConfig]
 PANELS = {
@@ -106,7 +106,7 @@ def test_a_table_groups_its_runs_and_adds_published_and_measured_values(
         assert run.group == "msanet.table3"
         assert run.name == f"{label} seed0"
         table = run.tables["results/msanet.table3"]
-        assert table["columns"] == list(dashboard.COLUMNS)
+        assert table["columns"] == list(to_wandb.COLUMNS)
         first = dict(zip(table["columns"], table["data"][0], strict=True))
         assert first["row"] == label
         assert first["published"] == {"msag": 26.58, "mum": 26.615}[row]
@@ -122,7 +122,7 @@ def test_names_of_rows_survive_hydras_grammar() -> None:
     table = spec.load("lbam.table2")
     for label in ("Ours(unlearned)", "it's 3x3, {a: b} [c]", "w/o adversarial"):
         row = spec.Row(label, "lbam_paris_3x3")
-        config = configs.compose(["logger=wandb", "scale=demo", *dashboard.overrides(table, row, 3)])
+        config = configs.compose(["logger=wandb", "scale=demo", *to_wandb.overrides(table, row, 3)])
         assert config.logger.wandb.name == f"{label} seed3"
         assert config.logger.wandb.group == "lbam.table2"
 

@@ -19,7 +19,7 @@ from inpaintlab import sweep
 from inpaintlab.errors import UserError
 from inpaintlab.programs import explain
 from inpaintlab.sweep import Launcher
-from inpaintlab.tables import dashboard
+from inpaintlab.tables import to_wandb
 from inpaintlab.tables.spec import Row, Table
 
 
@@ -89,7 +89,7 @@ def measure(
             f"experiment={row.experiment}",
             f"masks={table.masks}",
             f"scale={scale}",
-            *(dashboard.overrides(table, row, seed) if "logger=wandb" in overrides else []),
+            *(to_wandb.overrides(table, row, seed) if "logger=wandb" in overrides else []),
             *overrides,
             f"seed={seed}",
         ]
@@ -124,7 +124,7 @@ def measure(
     for label, result in results.items():
         if result.summaries:
             _fill(result, label)
-    dashboard.log(table, results)
+    to_wandb.log(table, results)
     digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
     if len(digests) > 1:
         raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
