@@ -41,8 +41,8 @@ def test_each_run_has_its_colour_in_each_panel_that_it_has(tmp_path: Path) -> No
     assert fewer.width == pixels.shape[1]
 
 
-def test_results_are_aligned(tmp_path: Path) -> None:
-    assert dashboard._results(runs(tmp_path)) == ["row  published  measured", "MUM  -          26.2500 "]
+def test_results_have_one_head(tmp_path: Path) -> None:
+    assert dashboard._results(runs(tmp_path)) == [["row", "published", "measured"], ["MUM", "-", "26.2500"]]
 
 
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:

@@ -57,8 +57,11 @@ def draw(runs: Sequence[Run], curves: Sequence[str] = CURVES) -> Image.Image:
     for number, sheet in enumerate(sheets):
         pen.text((number * WIDTH + 8, below), f"samples: {runs[number].name}", COLOURS[number % len(COLOURS)])
         picture.paste(sheet, (number * WIDTH, below + LINE))
-    for number, line in enumerate(results):
-        pen.text((8, under + 6 + LINE * number), line, "black")
+    left = 8
+    for column in zip(*results, strict=True):
+        for number, cell in enumerate(column):
+            pen.text((left, under + 6 + LINE * number), cell, "black")
+        left += round(max(pen.textlength(cell) for cell in column)) + 12
     return picture
 
 
@@ -89,18 +92,15 @@ def _panel(pen: ImageDraw.ImageDraw, corner: tuple[int, int], name: str, curves:
             pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=colour)
 
 
-def _results(runs: Sequence[Run]) -> list[str]:
-    rows = [
-        (name, *(f"{v:.4f}" if isinstance(v, float) else "-" if v is None else str(v) for v in line))
-        for run in runs
-        for name, table in run.tables.items()
-        for line in table["data"]
+def _results(runs: Sequence[Run]) -> list[list[str]]:
+    """A head for each kind of result table, and the lines of all runs."""
+    tables = [table for run in runs for table in run.tables.values()]
+    lines = [line for table in tables for line in table["data"]]
+    heads = {tuple(table["columns"]) for table in tables}
+    return [
+        [f"{v:.4f}" if isinstance(v, float) else "-" if v is None else str(v) for v in line]
+        for line in (*sorted(heads), *lines)
     ]
-    heads = {("", *table["columns"]) for run in runs for table in run.tables.values()}
-    lines = [*sorted(heads), *rows]
-    keep = [i for i in range(len(lines[0])) if i] if lines else []
-    widths = {i: max(len(str(line[i])) for line in lines) for i in keep}
-    return ["  ".join(str(line[i]).ljust(widths[i]) for i in keep) for line in lines]
 
 
 def run(folders: Sequence[Path], out: Path, curves: Sequence[str] = CURVES) -> None:
@@ -118,7 +118,8 @@ def run(folders: Sequence[Path], out: Path, curves: Sequence[str] = CURVES) -> N
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {out} must end in .png")
     with replacing(out) as temporary:
-        draw([wandb_log.read(folder) for folder in found], curves).save(temporary, optimize=True)
+        picture = draw([wandb_log.read(folder) for folder in found], curves)
+        picture.quantize(255).save(temporary, optimize=True)  # a third of the size
     print(f"{len(found)} runs drawn to {out}")
 
 
