@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import torch
 from inpaintlab import callbacks, checkpoint, train
 from inpaintlab import config as configs
 from inpaintlab.errors import UserError
-from inpaintlab.papers.finite import LossNotFinite
+from inpaintlab.papers.health import LossNotFinite
 from inpaintlab.papers.msanet import MSANet
 
 Compose = Callable[..., configs.DictConfig]
@@ -159,22 +158,6 @@ def test_learning_rate_schedule_counts_batches(compose: Compose) -> None:
     with (folder / "csv" / "version_0" / "metrics.csv").open() as file:
         rates = [float(row["train/lr_g"]) for row in csv.DictReader(file)]
     assert rates == pytest.approx([3e-4, 1.5e-4, 1.5e-4, 1.5e-4])
-
-
-@pytest.mark.slow
-def test_wandb_logs_offline_into_the_run_folder_only(tiny: list[str], tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")} | {"HOME": str(home)}
-    overrides = [*(o for o in tiny if not o.startswith("scale=")), "logger=wandb", "trainer.sample_every=4"]
-    command = [sys.executable, "-m", "inpaintlab.cli", "table", "msanet.table3", *overrides]
-    subprocess.run(command, check=True, env=environment, cwd=tmp_path, timeout=300)
-    for row in ("msag", "mum"):  # two trainings of one process are two runs, each in its own folder
-        (run,) = (tmp_path / "runs").glob(f"msanet_places2_{row}/*/seed0")
-        (log,) = run.glob("wandb/**/run-*.wandb")
-        assert b"train/style" in log.read_bytes()
-        assert list(run.glob("wandb/**/media/images/*.png"))
-    assert not [path for path in home.rglob("*") if "wandb" in str(path) and path.is_file()]
 
 
 def test_a_run_begins_with_the_generator_of_init_from(compose: Compose, tmp_path: Path) -> None:

@@ -6,15 +6,20 @@ Everything is counted in batches done, which the module keeps and a checkpoint r
 from __future__ import annotations
 
 import os
+import resource
+import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.loggers import WandbLogger
 
 from inpaintlab import checkpoint, grids
 from inpaintlab.atomic import replacing
+from inpaintlab.averaging import Average
 from inpaintlab.data.datamodule import InpaintingData
 from inpaintlab.data.pairs import PairSet
 from inpaintlab.evaluation import Evaluation, evaluate
@@ -88,6 +93,44 @@ class Progress(pl.Callback):
             self.bar = None
 
 
+class Speed(pl.Callback):
+    """Notes pictures per second, the share of the time spent waiting for data, and memory, since the last logged batch.
+
+    Args:
+        batch_size: the total.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.batches, self.waited = 0, 0.0
+        self.began = self.ended = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.began = self.ended = time.monotonic()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(module, InpaintingModule)
+        now = time.monotonic()
+        self.waited += now - self.ended
+        if not self.batches or not module.logged_after(module.batches_done + 1):
+            return
+        seconds = max(now - self.began, 1e-9)
+        values = {
+            "speed/pictures_per_second": self.batches * self.batch_size / seconds,
+            "speed/waiting_for_data": self.waited / seconds,
+            "memory/process_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,  # Linux counts in KiB
+        }
+        if module.device.type == "cuda":
+            values["memory/gpu_gb"] = torch.cuda.max_memory_allocated(module.device) / 2**30
+        for name, value in values.items():
+            module.note(name, torch.tensor(value, device=module.device))
+        self.batches, self.waited, self.began = 0, 0.0, now
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        self.batches += 1
+        self.ended = time.monotonic()
+
+
 class Samples(pl.Callback):
     """Every so often, the same pictures with the same holes: input, result and truth as one PNG.
 
@@ -96,17 +139,21 @@ class Samples(pl.Callback):
         every, total: batches.
         count: pictures, spread over the validation pairs.
         data: gives the pairs.
+        average: whose weights to show instead of those in training, or None.
     """
 
-    def __init__(self, folder: Path, every: int, total: int, count: int, data: InpaintingData) -> None:
+    def __init__(
+        self, folder: Path, every: int, total: int, count: int, data: InpaintingData, average: Average | None = None
+    ) -> None:
         self.folder, self.every, self.total, self.count, self.data = folder, every, total, count, data
+        self.average = average
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, InpaintingModule)
         if not due(module.batches_done, self.every, self.total) or not trainer.is_global_zero:
             return
         pairs = self.data.pairs("val")
-        result = _evaluated(module, pairs.chosen(pairs.spread(self.count)), keep=self.count)
+        result = _evaluated(module, self.average, pairs.chosen(pairs.spread(self.count)), keep=self.count)
         rows = [[grids.with_hole(truth, hole), filled, truth] for truth, hole, filled in result.kept.values()]
         sheet = grids.grid(rows, ["input", f"batch {module.batches_done}", "truth"])
         path = self.folder / f"batch{module.batches_done:07d}.png"
@@ -124,25 +171,35 @@ class Validation(pl.Callback):
         every, total: batches.
         data: gives the pairs.
         protocol: of the metrics, or several.
+        average: whose weights to evaluate instead of those in training, or None.
     """
 
-    def __init__(self, every: int, total: int, data: InpaintingData, protocol: str | Sequence[str]) -> None:
+    def __init__(
+        self,
+        every: int,
+        total: int,
+        data: InpaintingData,
+        protocol: str | Sequence[str],
+        average: Average | None = None,
+    ) -> None:
         self.every, self.total, self.data, self.protocol = every, total, data, protocol
+        self.average = average
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, InpaintingModule)
         if not due(module.batches_done, self.every, self.total):
             return
         shares = {"rank": trainer.global_rank, "world": trainer.world_size}
-        means = _evaluated(module, self.data.pairs("val"), protocol=self.protocol, **shares).means()
+        means = _evaluated(module, self.average, self.data.pairs("val"), protocol=self.protocol, **shares).means()
         values = {f"val/{metric}/{bin}": v for bin, metrics in means.items() for metric, v in metrics.items()}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=module.batches_done)
 
 
-def _evaluated(module: InpaintingModule, pairs: PairSet, **options: Any) -> Evaluation:
+def _evaluated(module: InpaintingModule, average: Average | None, pairs: PairSet, **options: Any) -> Evaluation:
     module.generator.eval()
     try:
-        return evaluate(module.generator, pairs, device=module.device, **options)
+        with average.shown(module.generator) if average else nullcontext():
+            return evaluate(module.generator, pairs, device=module.device, **options)
     finally:
         module.generator.train()

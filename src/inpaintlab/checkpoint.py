@@ -19,6 +19,7 @@ from inpaintlab.errors import UserError
 from inpaintlab.networks.released import Released
 
 KEY = "inpaintlab"  # where a checkpoint keeps {"format", "system", "config", "conditions"}
+AVERAGE = "generator_average"  # and its averaged weights, if there are any
 FORMAT = 1
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -83,11 +84,14 @@ def _read_plain(path: Path) -> Any:
         ) from None
 
 
-def load(path: str | Path, *, system: str | None = None, device: str | torch.device = "cpu") -> Restored:
+def load(
+    path: str | Path, *, system: str | None = None, average: bool = False, device: str | torch.device = "cpu"
+) -> Restored:
     """The generator of a checkpoint; no other file and no config is needed.
 
     Args:
         system: refuse a checkpoint of any other system.
+        average: take the averaged weights.
 
     Raises:
         FileNotFoundError, UserError: also listing the entries that are missing, unknown or of another shape.
@@ -99,6 +103,12 @@ def load(path: str | Path, *, system: str | None = None, device: str | torch.dev
     generator = build(about["config"]["model"]["generator"], "inpaintlab.networks.")
     prefix = "generator."
     weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+    if average:
+        if AVERAGE not in content:
+            raise UserError(
+                f"{path} has no averaged weights; they are kept by a training with trainer.average=0.999, say"
+            )
+        weights = content[AVERAGE]
     load_exactly(generator, weights, str(path))
     return Restored(generator.eval().to(device), about["system"], about["config"], content["batches_done"], Path(path))
 

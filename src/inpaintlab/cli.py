@@ -15,6 +15,7 @@ COMMANDS = {
     "data": ("inpaintlab.datasets.program", "verify and prepare pictures and masks, write evaluation pairs"),
     "weights": ("inpaintlab.weights", "which files of pretrained networks are here"),
     "table": ("inpaintlab.tables.program", "reproduce a table of a paper"),
+    "dashboard": ("inpaintlab.dashboard", "draw the curves and results of offline W&B runs"),
 }
 TRAIN_HELP = """usage: inpaintlab train [-m] [KEY=VALUE ...]
 
@@ -22,6 +23,7 @@ Train a run, or the rest of it. Started again with the same overrides, a stopped
 
   inpaintlab train experiment=msanet_places2 scale=demo             one run, at demo scale
   inpaintlab train -m 'experiment=glob(msanet_*)' seed=0,1 scale=demo   a sweep (Hydra's multirun)
+  inpaintlab train -m ... hydra.launcher.jobs=2          two runs at once; or hydra/launcher=slurm
   inpaintlab train experiment=msanet_places2 data=folder data.root=PICTURES batches=20000
   inpaintlab train experiment=msanet_places2 trainer=ddp trainer.devices=4 logger=wandb
   inpaintlab train experiment=msanet_places2 --cfg job              show the composed config

@@ -19,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -35,6 +36,7 @@ NOT_IN_RUN_NAME = (
     "logger",
     "output",
     "masks",
+    "evaluate",
     "evaluation",
     "data.test_holes",
     "data.pairs_seed",
@@ -45,6 +47,8 @@ NOT_IN_RUN_NAME = (
     "data.workers",
     "weights.inception",
 )
+# Of the trainer's options, those that change what is learnt; where they are not off they are part of a run's name.
+OFF = {"accumulate": 1, "clip_norm": None, "average": None}
 EVALUATION = ("data.pictures", "data.geometry", "data.test_holes", "data.pairs_seed", "evaluation.protocol")
 
 
@@ -67,6 +71,11 @@ def compose(overrides: Sequence[str], program: str = "train") -> DictConfig:
         UserError: naming the mistyped key or option and the nearest valid one.
     """
     return _resolved(_checked(overrides, program))
+
+
+def launcher(overrides: Sequence[str]) -> Any:
+    """What runs the jobs of a sweep: the config group `hydra/launcher`, local unless the overrides choose another."""
+    return instantiate(_checked(overrides, "train").hydra.launcher).make()
 
 
 def check(arguments: Sequence[str], program: str) -> None:
@@ -120,8 +129,11 @@ def run_folder(config: DictConfig) -> Path:
 
 def _subfolder(config: DictConfig) -> Path:
     content = plain(_without_hydra(config))
+    learning = {key: content["trainer"][key] for key, off in OFF.items() if content["trainer"][key] != off}
     for key in NOT_IN_RUN_NAME:
         _drop(content, key)
+    if learning:
+        content["trainer"] = learning
     return Path(str(config.name)) / f"{config.scale.name}-{digest(content)}" / f"seed{config.seed}"
 
 
@@ -131,6 +143,8 @@ def evaluation_key(config: dict[str, Any]) -> str:
     protocol = config["data"].get("pairing", "every_bin")
     if protocol != "every_bin":  # added later; the default keeps its name
         content["data.pairing"] = protocol
+    if config["evaluation"].get("average"):
+        content["evaluation.average"] = True
     for key in ("pictures.on_broken", "pictures.scan_cache"):
         _drop(content["data.pictures"], key.split(".")[1])
     if _get(config, "evaluation.fid"):

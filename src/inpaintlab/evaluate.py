@@ -18,6 +18,7 @@ from inpaintlab.errors import UserError
 from inpaintlab.programs import run_program
 
 if TYPE_CHECKING:
+    import torch
     from omegaconf import DictConfig
 
     from inpaintlab.checkpoint import Restored
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
 
 
 def evaluate_checkpoint(
-    restored: Restored, test: dict[str, Any], folder: Path, *, split: str = "test", device: str = "cpu", label: str = ""
+    restored: Restored,
+    test: dict[str, Any],
+    folder: Path,
+    *,
+    split: str = "test",
+    device: str | torch.device = "cpu",
+    label: str = "",
+    rank: int = 0,
+    world: int = 1,
 ) -> dict[str, Any]:
     """Evaluate and write the results folder; one of the same weights that is there already is only read.
 
@@ -33,6 +42,7 @@ def evaluate_checkpoint(
         restored: the generator and its training config.
         test: plain data with `data` and `evaluation`; what `config.evaluation_key` reads.
         folder: the results go to `folder/evaluation-<key>`.
+        rank, world: with several processes each evaluates its share, and the first one writes.
 
     Returns:
         The content of `metrics.json`, with the results' folder under "folder".
@@ -42,10 +52,38 @@ def evaluate_checkpoint(
         out = out.with_name(f"{out.name}-{split}")
     summary = read(out)
     if summary is None or summary["weights"] != restored.digest():
-        _evaluate(restored, test, out, split, device, label or f"evaluating {restored.system}")
-        summary = read(out)
+        _evaluate(restored, test, out, split, device, label or f"evaluating {restored.system}", rank, world)
+        summary = read(out) if rank == 0 else {}
     assert summary is not None
     return summary
+
+
+def evaluate_run(
+    config: dict[str, Any],
+    folder: Path,
+    *,
+    device: str | torch.device | None = None,
+    label: str = "",
+    rank: int = 0,
+    world: int = 1,
+) -> dict[str, Any]:
+    """Evaluate the last checkpoint of a finished run, as far as that is not done.
+
+    Args:
+        config: of the run, plain.
+        folder: of the run.
+        device: None takes what the run was trained on.
+        rank, world: see `evaluate_checkpoint`.
+    """
+    known = read(folder / f"evaluation-{configs.evaluation_key(config)}")
+    if known is not None:  # a finished run does not change: no need to open its checkpoint
+        return known
+    from inpaintlab import checkpoint, precision
+
+    device = device or precision.device(config["trainer"]["accelerator"])
+    last = folder / "checkpoints" / checkpoint.LAST
+    restored = checkpoint.load(last, average=config["evaluation"]["average"], device=device)
+    return evaluate_checkpoint(restored, config, folder, device=device, label=label, rank=rank, world=world)
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -54,7 +92,16 @@ def read(folder: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text()) | {"folder": str(folder)} if path.exists() else None
 
 
-def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, device: str, label: str) -> None:
+def _evaluate(
+    restored: Restored,
+    test: dict[str, Any],
+    out: Path,
+    split: str,
+    device: str | torch.device,
+    label: str,
+    rank: int,
+    world: int,
+) -> None:
     from inpaintlab import checkpoint, evaluation, record, weights
     from inpaintlab.atomic import require_writable
     from inpaintlab.progress import Bar
@@ -64,7 +111,7 @@ def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, d
     options = test["evaluation"]
     inception = weights.inception(test["weights"]["inception"]).to(device) if options["fid"] else None
     pairs = data.pairs(split)
-    with Bar(label, len(pairs)) as bar:
+    with Bar(label, len(range(rank, len(pairs), world)), quiet=rank > 0) as bar:
         result = evaluation.evaluate(
             restored.generator,
             pairs,
@@ -74,8 +121,12 @@ def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, d
             keep=options["keep"],
             workers=data.workers,
             device=device,
+            rank=rank,
+            world=world,
             progress=lambda done, total: bar.update(done),
         )
+    if rank:
+        return
     training = restored.config
     conditions = {
         "system": restored.system,
@@ -85,6 +136,7 @@ def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, d
         "batches": restored.batches,
         "checkpoint": restored.path.name,
         "weights": restored.digest(),
+        "average": options["average"],
         "protocol": options["protocol"],
         **({"inception": inception.origin} if inception else {}),
         "split": split,
@@ -123,7 +175,7 @@ def run(config: DictConfig) -> dict[str, Any]:
         raise UserError("checkpoint is not set: give it as checkpoint=FILE")
     protocols.find(config.evaluation.protocol)
     device = precision.device(config.device)
-    restored = checkpoint.load(config.checkpoint, device=device)
+    restored = checkpoint.load(config.checkpoint, average=config.evaluation.average, device=device)
     trained = restored.config["data"]
     OmegaConf.set_struct(config, False)
     if config.get("masks") is None:

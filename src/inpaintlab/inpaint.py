@@ -20,6 +20,7 @@ def parser() -> ArgumentParser:
     p.add_argument("--out", required=True, type=Path, help="the PNG file to write, or a folder for them")
     p.add_argument("--polarity", default="white_hole", choices=("white_hole", "black_hole"), help="what a mask marks")
     p.add_argument("--threshold", default=0.5, type=float, help="grey levels of at least this share are white")
+    p.add_argument("--average", action="store_true", help="take the averaged weights, of a run with trainer.average")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument("--overwrite", action="store_true", help="replace pictures that are there already")
     p.add_argument("--show", choices=("attention",), help="also write the network's maps, as NAME-attention.png")
@@ -111,7 +112,7 @@ def run(arguments: Namespace) -> int:
 
     require_writable(arguments.out if arguments.image.is_dir() else todo[0][2].parent)
     device = precision.device(arguments.device)
-    restored = checkpoint.load(arguments.checkpoint, device=device)
+    restored = checkpoint.load(arguments.checkpoint, average=arguments.average, device=device)
     if arguments.show:
         attention_grids.require(restored.generator, restored.config["name"])
     failures = []

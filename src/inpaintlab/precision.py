@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from inpaintlab.atomic import write_text
+from inpaintlab.atomic import locked, write_text
 from inpaintlab.errors import UserError
 
 KNOWN = ("32", "bf16-mixed", "auto")
@@ -74,13 +74,18 @@ def choose(precision: str | int, channels_last: str | bool, device: str, memory:
 
 
 def _remembered(device: str, memory: Path | None) -> float:
+    if memory is None:
+        plain, mixed = probe(device)
+        return plain / mixed
     what = torch.cuda.get_device_name() if device == "cuda" else f"{platform.node()} {platform.machine()}"
     key = f"{what}, torch {torch.__version__}"
-    known: dict[str, float] = json.loads(memory.read_text()) if memory is not None and memory.exists() else {}
-    if key not in known:
-        plain, mixed = probe(device)
-        known[key] = plain / mixed
-        if memory is not None:
+    with locked(
+        memory.with_name(f".{memory.name}.lock"), what="the probe of the precision"
+    ):  # of the rows of a sweep, one
+        known: dict[str, float] = json.loads(memory.read_text()) if memory.exists() else {}
+        if key not in known:
+            plain, mixed = probe(device)
+            known[key] = plain / mixed
             write_text(memory, json.dumps(known, indent=1) + "\n")
     return known[key]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 from collections.abc import Callable
 
 from inpaintlab.errors import UserError
 
 MENDABLE = (UserError, FileNotFoundError, PermissionError)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # to stop; SLURM's --signal is one of the last two
 
 
 def explain(error: BaseException) -> str | None:
@@ -43,3 +46,19 @@ def run_program(program: Callable[[], object], *first: Callable[[], object]) -> 
             raise
         print(f"error: {sentence}", file=sys.stderr)
         sys.exit(1)
+
+
+def stopped(status: int) -> bool:
+    """Whether an exit status of a process (negative: ended by that signal) says that it was asked to stop."""
+    return status in {s for number in (*SIGNALS, signal.SIGINT) for s in (-number, 128 + number)}
+
+
+def first_process() -> bool:
+    """Whether this is the only or the first process of a run, before Lightning, torchrun or SLURM connected them."""
+    return not any(int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+
+
+def end_with_parent(number: int) -> None:
+    """Have the kernel send this process a signal when its parent dies, even of SIGKILL; on Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, number)  # PR_SET_PDEATHSIG

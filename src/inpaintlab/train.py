@@ -1,12 +1,16 @@
 """Train one run: `python -m inpaintlab.train experiment=msanet_places2 scale=demo`, or `-m` for a sweep.
 
-Started again with the same overrides, a run that was stopped continues, and one that is finished does nothing.
+Started again with the same overrides, a run that was stopped continues, and one that is finished does nothing. SIGTERM
+saves within one batch and ends the program with status 143 (see `interruption`).
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +19,9 @@ import hydra
 
 from inpaintlab import config as configs
 from inpaintlab import paths
-from inpaintlab.atomic import require_writable, write_text
+from inpaintlab.atomic import locked, require_writable, write_text
 from inpaintlab.errors import UserError
-from inpaintlab.programs import run_program
+from inpaintlab.programs import end_with_parent, first_process, run_program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -44,33 +48,43 @@ def run(config: DictConfig, label: str = "training") -> Path:
         UserError, FileNotFoundError, PermissionError: before any training, wherever the reason can be known then.
     """
     folder = configs.run_folder(config)
+    plain = configs.plain(config)
     if finished(folder):
         print(f"{folder}: finished already")
-        return folder
-    require_writable(folder)
-    _train(config, folder, label)
+    else:
+        require_writable(folder)
+        lock = locked(folder / ".lock", what=str(folder)) if first_process() else nullcontext()
+        with lock:
+            _train(config, plain, folder, label)
+    if plain["evaluate"] and first_process():
+        from inpaintlab import evaluate
+
+        evaluate.evaluate_run(plain, folder)
     return folder
 
 
-def _train(config: DictConfig, folder: Path, label: str) -> None:
+def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) -> None:
     import lightning.pytorch as pl
     import torch
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from inpaintlab import callbacks, checkpoint, loggers, precision, record, silence
+    from inpaintlab import averaging, callbacks, checkpoint, evaluate, interruption, loggers, precision, record, silence
     from inpaintlab.data.seen import masks_are_shared
+    from inpaintlab.papers.health import Health
 
     silence.lightning()
-    plain = configs.plain(config)
     if plain["init_from"] == "":
         raise UserError(f"{plain['name']} begins with a trained generator: give it as init_from=CHECKPOINT")
     how = plain["trainer"]
+    count = how["sample_count"]
+    if plain["evaluation"]["average"] and not how["average"]:
+        raise UserError("evaluation.average needs a run with averaged weights: trainer.average=0.999, say")
     if how["threads"]:
         torch.set_num_threads(how["threads"])
     earlier = checkpoint.newest(folder / "checkpoints")
-    device = precision.device(how["accelerator"])
-    chosen = precision.choose(how["precision"], how["channels_last"], device, Path(plain["output"]) / "precision.json")
+    kind = precision.device(how["accelerator"])
+    chosen = precision.choose(how["precision"], how["channels_last"], kind, Path(plain["output"]) / "precision.json")
     before = json.loads((folder / "run.json").read_text()) if (folder / "run.json").exists() else None
     if before and how["precision"] == "auto":  # as it was begun, by an earlier process or by the first of a DDP run
         chosen = precision.Precision(**before["precision"])
@@ -85,6 +99,10 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         checkpoint.load_exactly(module.generator, first.generator.state_dict(), plain["init_from"])
     if chosen.channels_last:
         module.to(memory_format=torch.channels_last)
+    if how["compile"]:
+        module.generator.compile()  # in place, so that no weight gets another name
+    module.accumulate, module.clip_norm = how["accumulate"], how["clip_norm"]
+    module.health = Health(how["health"])
 
     entry = {
         "state": "running",
@@ -95,18 +113,28 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         "remarks": [*module.remarks(), *_width(plain["model"]["generator"])],
         "parameters": sum(p.numel() for p in module.generator.parameters()),
         "precision": asdict(chosen),
-        "device": device,
+        "compiled": how["compile"],
+        "device": kind,
         "test_masks_in_training": masks_are_shared(data.train_holes, data.test_holes),
         "conditions": record.conditions(),
     }
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
     write_text(folder / "run.json", json.dumps(entry, indent=1) + "\n")
+    facts = dict(entry["conditions"])
+    if plain["logger"]["wandb"]:
+        facts |= {"data_hash": data.train_digest(), "sample_pairs_hash": data.sample_digest(count)}
     about = checkpoint.describe(plain, entry["conditions"])
+    average = averaging.Average(how["average"]) if how["average"] else None
+    shown = average if plain["evaluation"]["average"] else None
+    checkpoints = callbacks.Checkpoints(folder / "checkpoints", how["checkpoint_every"], total, about)
     hooks: list[pl.Callback] = [
+        *([average] if average else []),  # first: the others save and show it
         callbacks.Progress(label, total),
-        callbacks.Validation(how["validate_every"], total, data, plain["evaluation"]["protocol"]),
-        callbacks.Samples(folder / "samples", how["sample_every"], total, how["sample_count"], data),
-        callbacks.Checkpoints(folder / "checkpoints", how["checkpoint_every"], total, about),
+        callbacks.Validation(how["validate_every"], total, data, plain["evaluation"]["protocol"], shown),
+        callbacks.Samples(folder / "samples", how["sample_every"], total, count, data, shown),
+        callbacks.Speed(data.batch_size),
+        checkpoints,
+        interruption.Interruption(checkpoints.save),  # last: what a batch leads to is done before
     ]
     trainer = pl.Trainer(
         accelerator=how["accelerator"],
@@ -125,7 +153,7 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
         enable_model_summary=False,
         default_root_dir=folder,
         callbacks=hooks,
-        logger=loggers.make(plain["logger"], folder, f"{plain['name']}/seed{plain['seed']}", plain),
+        logger=loggers.make(plain["logger"], folder, plain, facts),
     )
     try:
         trainer.fit(module, data, ckpt_path=earlier, weights_only=True)
@@ -134,10 +162,11 @@ def _train(config: DictConfig, folder: Path, label: str) -> None:
     if module.batches_done < total:
         raise RuntimeError(f"stopped after {module.batches_done} of {total} batches")
     if trainer.is_global_zero:
-        write_text(
-            folder / "run.json",
-            json.dumps(entry | {"state": "finished", "replaced": data.failures.state()}, indent=1) + "\n",
-        )
+        done = {"state": "finished", "replaced": data.failures.state()}
+        write_text(folder / "run.json", json.dumps(entry | done, indent=1) + "\n")
+    if plain["evaluate"]:
+        device, rank, world = trainer.strategy.root_device, trainer.global_rank, trainer.world_size
+        evaluate.evaluate_run(plain, folder, device=device, rank=rank, world=world)
 
 
 def _width(generator: dict[str, Any]) -> list[str]:
@@ -152,6 +181,8 @@ def _hydra(config: DictConfig) -> None:
 
 def main() -> None:
     """The program behind `inpaintlab train` and `python -m inpaintlab.train`."""
+    if os.environ.get("INPAINTLAB_JOB"):  # of a sweep; the other processes of a DDP run cannot save without the first
+        end_with_parent(signal.SIGTERM if first_process() else signal.SIGKILL)
     configs.register_resolvers()
     run_program(_hydra, lambda: configs.check(sys.argv[1:], "train"))
 

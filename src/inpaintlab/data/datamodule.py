@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import signal
 from typing import Any
 
 import cv2
@@ -15,12 +17,13 @@ from inpaintlab.batch import Batch
 from inpaintlab.data.failures import Failures
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import HoleSource
-from inpaintlab.data.pairs import PairSet, read_manifest
+from inpaintlab.data.pairs import PairSet, describe, digest, read_manifest
 from inpaintlab.data.pictures import PictureSource
 from inpaintlab.data.seen import masks_are_shared
 from inpaintlab.data.stream import Stream, TrainSet
 from inpaintlab.errors import UserError
 from inpaintlab.image import from_uint8
+from inpaintlab.programs import SIGNALS
 
 
 def to_batch(raw: dict[str, Any]) -> Batch:
@@ -118,6 +121,16 @@ class InpaintingData(pl.LightningDataModule):
         expected = read_manifest(self.manifest) if self.manifest and split == "test" else None
         return PairSet(items, self.geometry, self.test_holes, self.pairs_seed, pairing, expected)
 
+    def train_digest(self) -> str:
+        """Sixteen characters that depend on the names of all training pictures."""
+        names = "\n".join(item.name for item in self.train_set().items)
+        return hashlib.sha256(names.encode()).hexdigest()[:16]
+
+    def sample_digest(self, count: int) -> str:
+        """Sixteen characters that depend on the pixels of the `count` pairs that are looked at during training."""
+        pairs = self.pairs("val")
+        return digest([describe(*pairs.load(number)) for number in pairs.spread(count)])
+
     # ------------------------------------------------------------------ Lightning's hooks
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
@@ -140,16 +153,18 @@ class InpaintingData(pl.LightningDataModule):
 
 
 def loader(dataset: Any, workers: int, **options: Any) -> DataLoader[Any]:
-    """A loader whose workers use one thread each."""
+    """A loader whose workers use one thread each and leave signals to the training, which saves and ends them."""
     return DataLoader(
         dataset,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_single_thread if workers else None,
+        worker_init_fn=_begin_worker if workers else None,
         **options,
     )
 
 
-def _single_thread(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
     del worker
     cv2.setNumThreads(0)
+    for number in SIGNALS:  # schedulers send them to every process of a job
+        signal.signal(number, signal.SIG_IGN)

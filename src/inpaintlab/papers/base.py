@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
@@ -13,11 +13,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from inpaintlab.batch import Batch, Output
+from inpaintlab.errors import UserError
 from inpaintlab.image import composite
 from inpaintlab.losses.adversarial import Adversarial, Scores
-from inpaintlab.papers.finite import FiniteGuard
+from inpaintlab.papers.health import FeatureSizes, Health
 
-CHECK_EVERY = 25  # batches between two looks at the guard; it still names the exact batch
+CHECK_EVERY = 25  # batches between two looks at the health; it still names the exact batch
 
 
 class InpaintingModule(pl.LightningModule):
@@ -30,6 +31,10 @@ class InpaintingModule(pl.LightningModule):
     Training is counted in batches (`batches_done`), never in optimiser steps: Lightning's `global_step` counts the
     steps of both optimisers. All randomness inside a step is seeded from (seed, batch), so a resumed run draws
     what an uninterrupted one would have drawn.
+
+    How an optimiser steps is no matter of a paper. The program sets it from `conf/trainer`: `accumulate` cuts a batch
+    into so many parts, run one after another, whose gradients are added up before a step; `clip_norm` is the greatest
+    gradient norm of a step, or None; `health` watches the figures of each batch.
 
     Args:
         generator: called as `generator(image, hole) -> Output`.
@@ -86,9 +91,12 @@ class InpaintingModule(pl.LightningModule):
         self.generator_every, self.take_turns = generator_every, take_turns
         self.seed = seed
         self.batches_done = 0
-        self.guard = FiniteGuard()
+        self.accumulate = 1
+        self.clip_norm: float | None = None
+        self.health = Health()
         self._optimizer_g, self._optimizer_d, self._scheduler = optimizer_g, optimizer_d, scheduler
-        self._extras: dict[str, Tensor] = {}
+        self._extras: dict[str, list[Tensor]] = {}  # of the parts of this batch
+        self._latest: dict[str, Tensor] = {}  # since the last logged one
         self._logged: dict[str, float] = {}
 
     # ------------------------------------------------------------------ what a paper supplies
@@ -109,7 +117,9 @@ class InpaintingModule(pl.LightningModule):
         """The discriminators' loss on detached fake and on real pictures."""
         assert self.adversarial is not None
         fake = self.judge(self.fake(batch, output).detach(), batch)
-        return self.adversarial.discriminator(fake, self.judge(batch.image, batch))
+        real = self.judge(batch.image, batch)
+        self.note_scores(fake, real)
+        return self.adversarial.discriminator(fake, real)
 
     # ------------------------------------------------------------------ what everybody uses
     def forward(self, image: Tensor, hole: Tensor) -> Output:
@@ -125,8 +135,13 @@ class InpaintingModule(pl.LightningModule):
         return []
 
     def note(self, name: str, value: Tensor) -> None:
-        """Log a scalar that is no loss term, a health figure say, with the next logged batch."""
-        self._extras[name] = value.detach()
+        """Log a scalar that is no loss term as `train/<name>`, or as it is called if the name has a slash."""
+        self._extras.setdefault(name, []).append(value.detach())
+
+    def note_scores(self, fake: Scores, real: Scores) -> None:
+        """Note what the discriminators think; for a paper that replaces `discriminator_loss`."""
+        for name, scores in (("fake", fake), ("real", real)):
+            self.note(f"train/score_{name}", torch.stack([s.detach().float().mean() for s in scores]).mean())
 
     @property
     def logged(self) -> dict[str, float]:
@@ -140,64 +155,116 @@ class InpaintingModule(pl.LightningModule):
         values: dict[str, Tensor] = {}
         generator_turn = (number + 1) % self.generator_every == 0
         adversarial = self.discriminator is not None and self.loss_weights["adversarial"] != 0
-
-        with torch.set_grad_enabled(generator_turn):
-            output = self(batch.image, batch.hole)
+        parts = _parts(batch, self.accumulate)
         optimizers = self.optimizers()
         if not isinstance(optimizers, list):
             optimizers = [optimizers]
-        if adversarial and not (generator_turn and self.take_turns):
-            values["discriminator"] = self.discriminator_loss(batch, output)
-            self._step(optimizers[1], values["discriminator"])
-        if generator_turn:
-            with _frozen(self.discriminator):
-                terms = self.generator_terms(batch, output)
-                wanted = tuple(name for name in self.terms if name in terms or self.loss_weights[name])
-                _require_keys(type(self).__name__, terms, wanted)
-                if adversarial:
-                    assert self.adversarial is not None
-                    fake = self.judge(self.fake(batch, output), batch)
-                    real = self.judge(batch.image, batch) if self.adversarial.relativistic else None
-                    terms["adversarial"] = self.adversarial.generator(fake, real)
-                weighed = [self.loss_weights[name] * term for name, term in terms.items() if self.loss_weights[name]]
-                total = torch.stack(weighed).sum()
-                self._step(optimizers[0], total)
-                self._constrain()
-            values.update(terms, total=total)
 
-        self.guard.watch(number, values)
+        with FeatureSizes(self.generator, self.logged_after(number + 1)) as features:
+            # One pass of the generator serves both steps; of several parts only one graph is kept at a time.
+            shared = self._run(batch, generator_turn) if len(parts) == 1 else None
+            if adversarial and not (generator_turn and self.take_turns):
+                losses = (self.discriminator_loss(part, shared or self._run(part, False)) for part in parts)
+                values["discriminator"] = self._step("discriminator", optimizers[1], losses)
+            if generator_turn:
+                with _frozen(self.discriminator):
+                    terms: list[dict[str, Tensor]] = []
+                    losses = (
+                        self._generator_loss(part, shared or self._run(part, True), adversarial, terms)
+                        for part in parts
+                    )
+                    total = self._step("generator", optimizers[0], losses)
+                    self._constrain()
+                values.update({name: torch.stack([t[name] for t in terms]).mean() for name in terms[0]})
+                values["total"] = total
+
+        extras = {name: torch.stack(of_parts).mean() for name, of_parts in self._extras.items()}
+        self._extras = {}
+        figures = values | extras | features.summary()
+        self.health.watch(number, figures, features.sizes)
+        self._latest |= figures
         schedulers = self.lr_schedulers()
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
             if scheduler is not None:
                 scheduler.step()
         self.batches_done = number + 1
         if self.batches_done % CHECK_EVERY == 0:
-            self.guard.check()
-        self._log(values)
+            self.check_health()
+        self._log()
+
+    def _run(self, batch: Batch, graph: bool) -> Output:
+        with torch.set_grad_enabled(graph):
+            return self(batch.image, batch.hole)
+
+    def _generator_loss(
+        self, batch: Batch, output: Output, adversarial: bool, terms_of_parts: list[dict[str, Tensor]]
+    ) -> Tensor:
+        """The weighted sum; the terms themselves are appended to the list."""
+        terms = self.generator_terms(batch, output)
+        wanted = tuple(name for name in self.terms if name in terms or self.loss_weights[name])
+        _require_keys(type(self).__name__, terms, wanted)
+        if adversarial:
+            assert self.adversarial is not None
+            fake = self.judge(self.fake(batch, output), batch)
+            real = self.judge(batch.image, batch) if self.adversarial.relativistic else None
+            terms["adversarial"] = self.adversarial.generator(fake, real)
+        terms_of_parts.append({name: term.detach() for name, term in terms.items()})
+        weighed = [self.loss_weights[name] * term for name, term in terms.items() if self.loss_weights[name]]
+        return torch.stack(weighed).sum()
 
     def _constrain(self) -> None:
         constrain = getattr(self.generator, "constrain", None)
         if constrain is not None:
             constrain()
 
-    def _step(self, optimizer: Any, loss: Tensor) -> None:
+    def _step(self, name: str, optimizer: Any, losses: Iterable[Tensor]) -> Tensor:
+        """One step of the network `name` on the mean of the parts' losses, which it returns."""
         optimizer.zero_grad()
-        with torch.autocast(loss.device.type, enabled=False):  # else it reaches what the forward pass kept out of it
-            self.manual_backward(loss)
-        optimizer.step()
+        # Of several processes; they exchange gradients once, with the last part.
+        alone = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
+        seen: list[Tensor] = []
+        for loss in losses:
+            # Within autocast, the derivatives of what the forward pass kept out of it would be taken in half precision.
+            outside = torch.autocast(loss.device.type, enabled=False)
+            with outside, nullcontext() if len(seen) == self.accumulate - 1 else alone():
+                self.manual_backward(loss / self.accumulate)
+            seen.append(loss.detach())
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
+        self.note(f"health/gradient_norm_{name}", norm)
+        if self.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, norm)
+        if self.health.may_step(norm):
+            optimizer.step()
+        # Mixed precision keeps copies of the weights for the whole batch; they are old now, or without a graph.
+        torch.clear_autocast_cache()
+        return torch.stack(seen).mean()
 
-    def _log(self, values: dict[str, Tensor]) -> None:
+    def logged_after(self, batches: int) -> bool:
+        """Whether the figures are logged when so many batches are done."""
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector
-        if not every or self.batches_done % every:
+        return bool(every) and batches % every == 0
+
+    def check_health(self) -> None:
+        """Look at what the batches so far have shown, together with the other processes.
+
+        Raises:
+            Unhealthy: naming what is wrong and since which batch, if that is to stop the training.
+        """
+        self.health.check(lambda figures: self.trainer.strategy.reduce(figures, reduce_op="mean"))
+
+    def _log(self) -> None:
+        if not self.logged_after(self.batches_done):
             return
-        values = {f"train/{name}": value.detach().float() for name, value in (values | self._extras).items()}
-        self._extras = {}
-        stacked = self.trainer.strategy.reduce(torch.stack(list(values.values())), reduce_op="mean")
-        self._logged = dict(zip(values, stacked.tolist(), strict=True))
+        figures, self._latest = self._latest, {}
+        stacked = torch.stack([figure.detach().float() for figure in figures.values()])
+        means = self.trainer.strategy.reduce(stacked, reduce_op="mean").tolist()
+        names = [name if "/" in name else f"train/{name}" for name in figures]
+        self._logged = dict(zip(names, means, strict=True))
         rates = {f"train/lr_{'gd'[i]}": o.param_groups[0]["lr"] for i, o in enumerate(self.trainer.optimizers)}
         # Not self.log: it costs 0.3 ms per scalar and would put optimiser steps on the axis.
         for logger in self.loggers:
-            logger.log_metrics({**self._logged, **rates}, step=self.batches_done)
+            logger.log_metrics({**self._logged, **rates, **self.health.counts()}, step=self.batches_done)
 
     def configure_optimizers(self) -> Any:
         optimizers = [self._optimizer_g(self.generator.parameters())]
@@ -209,14 +276,16 @@ class InpaintingModule(pl.LightningModule):
 
     # ------------------------------------------------------------------ checkpoints
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.guard.check()
+        self.check_health()
         broken = [name for name, value in self.named_parameters() if not bool(torch.isfinite(value).all())]
         if broken:
             raise FloatingPointError(f"refused to save: not finite after batch {self.batches_done}: {broken[:5]}")
         checkpoint["batches_done"] = self.batches_done
+        checkpoint["health"] = self.health.counts()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.batches_done = checkpoint["batches_done"]
+        self.health.restore(checkpoint.get("health", {}))
         # A resumed run is a new pass of Lightning's loop over the rest of the stream, which starts where
         # batches_done says; Lightning's own counters, kept in the middle of an epoch, would skip that many again.
         checkpoint.pop("loops", None)
@@ -229,6 +298,17 @@ def _require_keys(owner: str, given: Mapping[str, Any], expected: tuple[str, ...
             f"{owner}: loss weights and loss terms do not match. The terms are {', '.join(expected) or 'none'}; "
             f"without a term: {', '.join(unknown) or 'none'}; without a weight: {', '.join(missing) or 'none'}."
         )
+
+
+def _parts(batch: Batch, count: int) -> list[Batch]:
+    """The batch in `count` equal parts."""
+    size, rest = divmod(len(batch), count)
+    if rest:
+        raise UserError(
+            f"trainer.accumulate={count} must divide the {len(batch)} pictures that a process has per batch"
+        )
+    cuts = [slice(i * size, (i + 1) * size) for i in range(count)]
+    return [batch] if count == 1 else [Batch(batch.image[c], batch.hole[c], batch.name[c]) for c in cuts]
 
 
 @contextmanager

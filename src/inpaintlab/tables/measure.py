@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpaintlab import config as configs
-from inpaintlab import weights
+from inpaintlab import sweep, weights
 from inpaintlab.errors import UserError
 from inpaintlab.metrics import protocols
 from inpaintlab.programs import explain
+from inpaintlab.sweep import Launcher
+from inpaintlab.tables import to_wandb
 from inpaintlab.tables.spec import FID, Row, Table
 
 
@@ -65,11 +67,13 @@ def measure(
     seeds: Sequence[int],
     overrides: Sequence[str],
     given: Mapping[str, Path] | None = None,
+    launcher: Launcher | None = None,
 ) -> dict[str, Measured]:
     """Measure all rows, by label. A row that fails says why and leaves the others alone.
 
     Args:
         given: checkpoints by row label, the authors' released weights say; such a row is evaluated, not trained.
+        launcher: trains and evaluates the rows, each in a process of its own; None does it here, one after another.
 
     Raises:
         UserError: if an override is wrong, before anything is trained, or if rows were evaluated on different pairs.
@@ -83,17 +87,30 @@ def measure(
             raise UserError(f"{table.id} has no row {label!r}; its rows are {', '.join(labels)}")
     rows = [row for row in table.rows if row.experiment and row.label not in given]
     jobs = [(row, seed) for row in rows for seed in seeds]
-    composed = [
-        configs.compose(
-            [f"experiment={row.experiment}", f"masks={table.masks}", f"scale={scale}", *overrides, f"seed={seed}"]
-        )
+    job_overrides = [
+        [
+            f"experiment={row.experiment}",
+            f"masks={table.masks}",
+            f"scale={scale}",
+            *(to_wandb.overrides(table, row, seed) if "logger=wandb" in overrides else []),
+            *overrides,
+            f"seed={seed}",
+        ]
         for row, seed in jobs
     ]
+    composed = [configs.compose(of_job) for of_job in job_overrides]
+    lost: dict[Path, str] = {}
+    if launcher is not None:
+        test = [f"evaluation.protocol={table.protocol}", "evaluate=true"]
+        runs = sweep.run([[*of_job, *test] for of_job in job_overrides], launcher)
+        lost = {run.folder: run.reason or run.state for run in runs if run.state not in (sweep.DONE, sweep.BEFORE)}
     results = {row.label: Measured() for row in table.rows}
     no_fid = _prepare(table, composed)
     for number, ((row, seed), config) in enumerate(zip(jobs, composed, strict=True), 1):
         part = f"row {number} of {len(jobs)}: {row.label}" + (f", seed {seed}" if len(seeds) > 1 else "")
         try:
+            if configs.run_folder(config) in lost:
+                raise UserError(lost[configs.run_folder(config)])
             results[row.label].summaries[seed] = _one(config, part)
             results[row.label].record = json.loads((configs.run_folder(config) / "run.json").read_text())
         except Exception as error:
@@ -111,6 +128,7 @@ def measure(
         if result.summaries:
             result.absent = {FID: no_fid} if no_fid else {}
             _fill(result, label)
+    to_wandb.log(table, results)
     digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
     if len(digests) > 1:
         raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
@@ -133,18 +151,9 @@ def _one(config: Any, part: str) -> dict[str, Any]:
     from inpaintlab import evaluate, train
 
     folder = configs.run_folder(config)
-    test = configs.plain(config)
-    known = evaluate.read(folder / f"evaluation-{configs.evaluation_key(test)}")
-    if train.finished(folder) and known:  # a finished run does not change: no need to open its checkpoint
-        return known
-    from inpaintlab import checkpoint, precision
-
     if not train.finished(folder):
         train.run(config, f"{part}, training")
-    last = folder / "checkpoints" / checkpoint.LAST
-    device = precision.device(test["trainer"]["accelerator"])
-    restored = checkpoint.load(last, device=device)
-    return evaluate.evaluate_checkpoint(restored, test, folder, device=device, label=f"{part}, evaluating")
+    return evaluate.evaluate_run(configs.plain(config), folder, label=f"{part}, evaluating")
 
 
 def _evaluated(config: Any, path: Path, label: str) -> Measured:

@@ -25,6 +25,7 @@ def parser() -> ArgumentParser:
     p.add_argument("table", nargs="?", help="msanet.table3, say")
     p.add_argument("overrides", nargs="*", help="config overrides for all rows; seed=0,1,2 trains each row three times")
     p.add_argument("--scale", default="demo", help="demo (minutes on a laptop) or paper (the real data and lengths)")
+    p.add_argument("--jobs", type=int, help="train the rows in processes of their own, so many at once")
     p.add_argument("--list", action="store_true", help="list the tables")
     p.add_argument(
         "--checkpoint",
@@ -44,16 +45,19 @@ def reproduce(
     *,
     publish: bool = False,
     given: Mapping[str, Path] | None = None,
+    jobs: int | None = None,
 ) -> int:
     """Measure and render a table into `<output>/tables/<id>-<scale>/`.
 
     Args:
         publish: update the committed pages too.
         given: see `measure.measure`.
+        jobs: rows trained at once, each in a process of its own; so they are also if the overrides choose a launcher.
 
     Returns:
         The number of rows that could not be measured.
     """
+    from inpaintlab import config as configs
     from inpaintlab.atomic import require_writable, write_text
     from inpaintlab.tables import conditions, render, spec
     from inpaintlab.tables.measure import measure
@@ -61,9 +65,12 @@ def reproduce(
 
     table = spec.load(id)
     seeds, rest = _split_seeds(overrides)
+    how = [o for o in rest if o.startswith("hydra")] + ([f"hydra.launcher.jobs={jobs}"] if jobs else [])
+    rest = [o for o in rest if not o.startswith("hydra")]
+    launcher = configs.launcher([*how, *rest, f"experiment={table.experiments[0]}", f"scale={scale}"]) if how else None
     output = next((o.partition("=")[2] for o in reversed(rest) if o.startswith("output=")), "runs")
     folder = require_writable(Path(output) / "tables" / _folder_name(id, scale, rest))
-    results = measure(table, scale, seeds, rest, given)
+    results = measure(table, scale, seeds, rest, given, launcher)
     found = render.cells(table, results)
     below = conditions.conditions(table, results, scale)
     text = render.markdown(table, results, found, below)
@@ -160,7 +167,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if parsed.list or not parsed.table:
             _list()
         elif reproduce(
-            parsed.table, parsed.scale, parsed.overrides, publish=parsed.publish, given=_given(parsed.checkpoint)
+            parsed.table,
+            parsed.scale,
+            parsed.overrides,
+            publish=parsed.publish,
+            given=_given(parsed.checkpoint),
+            jobs=parsed.jobs,
         ):
             sys.exit(1)
 

@@ -1,0 +1,49 @@
+"""Launchers of Hydra's multirun, `inpaintlab train -m hydra/launcher=...`; Hydra finds them by the folder's name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+
+
+class Local(Launcher):
+    """See `inpaintlab.sweep.Local`."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def setup(self, **_: Any) -> None:
+        """Nothing to prepare."""
+
+    def make(self) -> Any:
+        """What runs the jobs."""
+        from inpaintlab.sweep import Local
+
+        return Local(**self.options)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run all jobs, and raise UserError at the end if one is not finished."""
+        from inpaintlab import sweep
+
+        launcher, state = self.make(), Singleton.get_state()
+        GlobalHydra.instance().clear()  # every job composes a config of its own
+        try:
+            jobs = sweep.run(job_overrides, launcher)
+        finally:
+            Singleton.set_state(state)
+        sweep.require_all(jobs)
+        return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
+
+
+class Slurm(Local):
+    """See `inpaintlab.slurm.Slurm`."""
+
+    def make(self) -> Any:
+        from inpaintlab.slurm import Slurm
+
+        return Slurm(**self.options)
