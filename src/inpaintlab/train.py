@@ -102,7 +102,7 @@ def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) 
     if how["compile"]:
         module.generator.compile()  # in place, so that no weight gets another name
     module.accumulate, module.clip_norm = how["accumulate"], how["clip_norm"]
-    module.health = Health(how["health"])
+    module.health = Health(how["health"], print if first_process() else str)  # one process warns for all
 
     entry = {
         "state": "running",
