@@ -21,7 +21,10 @@ WORTH_IT = 1.3  # bf16 must be so many times faster than float32 in the probe
 
 
 def device(name: str) -> str:
-    """The device that `name` means here.
+    """The device that `name` means here; from then on, a CPU takes subnormal numbers for 0.
+
+    In GAN trainings features and gradients fill with them (below 1e-38), and most processors multiply them a hundred
+    times slower than others: DeepFill v1 at demo scale trains four times as fast without.
 
     Args:
         name: "auto" (a GPU if there is one), "gpu", "cpu", or what torch calls one, "cuda:1" say.
@@ -29,6 +32,7 @@ def device(name: str) -> str:
     Raises:
         UserError: if a GPU is asked for and there is none.
     """
+    torch.set_flush_denormal(True)
     if name in ("auto", "cpu"):
         return "cuda" if name == "auto" and torch.cuda.is_available() else "cpu"
     if not torch.cuda.is_available():
