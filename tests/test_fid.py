@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from inpaintlab import config as configs
 from inpaintlab import evaluation
 from inpaintlab.batch import Output
+from inpaintlab.errors import UserError
 from inpaintlab.metrics import fid
 
 Compose = Callable[..., configs.DictConfig]
@@ -71,7 +72,7 @@ def test_fewer_pictures_than_features_lose_no_digits() -> None:
     shift[0] = 0.25
     assert fid.frechet(a, a) < 1e-9
     assert fid.frechet(a, a + shift) == pytest.approx(0.25**2, rel=1e-9)
-    with pytest.raises(ValueError, match="two pictures or more, not 1 and 20"):
+    with pytest.raises(UserError, match="two pictures or more in every bin, not 1 and 20"):
         fid.frechet(a[:1], a)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,10 @@ def test_wrong_specs_are_refused(change: dict[str, object], message: str) -> Non
         "rows": [{"label": "a"}],
     }
     if not message:
-        spec.parse({**content, **change}, "x.yaml")
+        spec.check_metrics(spec.parse({**content, **change}, "x.yaml"), "x.yaml")
         return
-    with pytest.raises(UserError, match=message):
-        spec.parse({**content, **change}, "x.yaml")
+    with pytest.raises(UserError, match=re.escape(message)):
+        spec.check_metrics(spec.parse({**content, **change}, "x.yaml"), "x.yaml")
 
 
 def test_unknown_table_gets_the_nearest_name() -> None:
@@ -242,6 +243,8 @@ def test_fid_is_measured_where_the_weights_are(
     assert "FID: Inception v3 of torch-fidelity, inception.pth, SHA-256 01234567, n = 3 per bin" in printed
     assert "With fewer than 2048 pictures FID is biased upwards: only for ranking rows of this table." in printed
     assert "UNTRAINED" not in printed
+    assert "PSNR against No-MUM" in printed
+    assert "FID against" not in printed
     (folder,) = (tmp_path / "runs" / "tables").glob("msanet.table3-demo*")
     lines = [line for line in csv.DictReader((folder / "table.csv").open()) if line["metric"] == "fid"]
     assert all(float(line["measured"]) > 0 for line in lines)

@@ -6,6 +6,7 @@ Everything is counted in batches done, which the module keeps and a checkpoint r
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,10 @@ class Validation(pl.Callback):
     Args:
         every, total: batches.
         data: gives the pairs.
-        protocol: of the metrics.
+        protocol: of the metrics, or several.
     """
 
-    def __init__(self, every: int, total: int, data: InpaintingData, protocol: str) -> None:
+    def __init__(self, every: int, total: int, data: InpaintingData, protocol: str | Sequence[str]) -> None:
         self.every, self.total, self.data, self.protocol = every, total, data, protocol
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:

@@ -61,7 +61,7 @@ class Evaluation:
         if self.features is not None:
             for bin, values in means.items():
                 chosen = self.features[by_bin.get(bin, slice(None))]
-                values[fid.KEY] = fid.frechet(chosen[:, 0], chosen[:, 1])
+                values["fid"] = fid.frechet(chosen[:, 0], chosen[:, 1])
         return means
 
 

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-KEY = "fid"
+from inpaintlab.errors import UserError
+
 ENOUGH = 2048  # pictures; with fewer than features, the covariances have no full rank and the bias is large
 CHUNK = 4096  # rows that are turned into float64 at once
 
@@ -53,7 +54,7 @@ def frechet(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
         a, b: features (n, D), two rows or more each.
     """
     if min(len(a), len(b)) < 2:
-        raise ValueError(f"a covariance needs two pictures or more, not {len(a)} and {len(b)}")
+        raise UserError(f"FID needs two pictures or more in every bin, not {len(a)} and {len(b)}")
     means = [features.mean(0, dtype=np.float64) for features in (a, b)]
     roots = [_root(features, mean) for features, mean in zip((a, b), means, strict=True)]
     cross = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()

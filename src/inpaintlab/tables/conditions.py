@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from inpaintlab.metrics import fid, protocols
+from inpaintlab.metrics import protocols
+from inpaintlab.metrics.fid import ENOUGH
 from inpaintlab.tables.measure import Measured
-from inpaintlab.tables.spec import Table
+from inpaintlab.tables.spec import FID, Table
 
 
 def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[str]:
@@ -58,15 +59,15 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
 
 def _fid(tests: list[dict[str, Any]], measured: list[Measured]) -> str:
     """What compared the sets, how many pictures they have, or why there is no number."""
-    if fid.KEY in measured[0].absent:
-        return f"FID: not available: {measured[0].absent[fid.KEY]}"
+    if FID in measured[0].absent:
+        return f"FID: not available: {measured[0].absent[FID]}"
     count = tests[0]["pairs"] // (len(tests[0]["means"]) - 1)
     network = _all(test["inception"] for test in tests)
     text = f"FID: Inception v3 of torch-fidelity, {network}, n = {count} per bin; `all` is that of all pairs."
     if any("untrained" in test["inception"] for test in tests):
         text += " AN UNTRAINED NETWORK: these numbers are no FID and can be compared with no other table."
-    if count < fid.ENOUGH:
-        text += f" With fewer than {fid.ENOUGH} pictures FID is biased upwards: only for ranking rows of this table."
+    if count < ENOUGH:
+        text += f" With fewer than {ENOUGH} pictures FID is biased upwards: only for ranking rows of this table."
     return text
 
 

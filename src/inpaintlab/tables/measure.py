@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from inpaintlab import config as configs
 from inpaintlab import weights
 from inpaintlab.errors import UserError
-from inpaintlab.metrics import fid, protocols
+from inpaintlab.metrics import protocols
 from inpaintlab.programs import explain
-from inpaintlab.tables.spec import Row, Table
+from inpaintlab.tables.spec import FID, Row, Table
 
 
 @dataclass
@@ -109,7 +109,7 @@ def measure(
         results[label] = _evaluated(config, path, f"{label}, evaluating {path.name}")
     for label, result in results.items():
         if result.summaries:
-            result.absent = {fid.KEY: no_fid} if no_fid else {}
+            result.absent = {FID: no_fid} if no_fid else {}
             _fill(result, label)
     digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
     if len(digests) > 1:

@@ -146,7 +146,7 @@ def _list() -> None:
     from inpaintlab.tables import spec
 
     for id in spec.known():
-        table = spec.load(id)
+        table = spec.read(id)
         runs = f"{len(table.experiments)} of {len(table.rows)} rows can be measured" if table.experiments else "counted"
         print(f"{id:16} {table.title} ({runs})")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inpaintlab.tables.measure import Measured
-from inpaintlab.tables.spec import Metric, Row, Table
+from inpaintlab.tables.spec import FID, Metric, Row, Table
 from inpaintlab.tables.statistics import Difference, paired
 
 NONE = "\u2013"
@@ -73,11 +73,11 @@ def headings(table: Table, found: Sequence[Cell]) -> list[str]:
         unit = f" [{metric.unit}]" if metric.unit else ""
         if len(table.bins) > 1:
             columns += [f"{metric.label} {bin}" for bin in table.bins]
-            if table.reference:
+            if _compared(table, metric):
                 columns.append(f"{metric.label} against {table.reference}, all bins [95 %]")
         else:
             columns += [f"{metric.label}{unit} published", "measured", "difference"]
-            if any(cell.against for cell in found):
+            if any(cell.against for cell in found) and _compared(table, metric):
                 columns.append(f"{metric.label} against {table.reference} [95 %]")
     return columns
 
@@ -103,9 +103,9 @@ def lines(table: Table, results: dict[str, Measured], found: Sequence[Cell]) -> 
                 line.append(_several(cell, measured, published, difference))
             else:
                 line += [published, measured, difference]
-                if paired_columns:
+                if paired_columns and _compared(table, cell.metric):
                     line.append(interval(cell.row, digits, cell.against, table.reference))
-            if several and table.reference and cell.bin == table.bins[-1]:
+            if several and cell.bin == table.bins[-1] and _compared(table, cell.metric):
                 overall = _against(table, results, row, cell.metric.key, "all")
                 line.append(interval(row, digits, overall, table.reference))
         text.append(line)
@@ -229,6 +229,11 @@ def as_csv(table: Table, results: dict[str, Measured], found: Sequence[Cell], sc
 
 def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
+
+
+def _compared(table: Table, metric: Metric) -> bool:
+    """Whether rows are compared picture by picture; FID compares sets."""
+    return table.reference is not None and metric.key != FID
 
 
 def _has_parameters(table: Table) -> bool:

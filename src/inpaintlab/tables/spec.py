@@ -11,8 +11,8 @@ import yaml
 
 from inpaintlab import paths
 from inpaintlab.errors import UserError
-from inpaintlab.metrics import fid, protocols
 
+FID = "fid"  # a metric of two sets of pictures, beside those of every protocol
 Values = dict[str, dict[str, float]]  # metric -> bin (or column) -> value
 
 
@@ -76,7 +76,7 @@ class Table:
     @property
     def has_fid(self) -> bool:
         """Whether Inception features are needed."""
-        return any(metric.key == fid.KEY for metric in self.metrics)
+        return any(metric.key == FID for metric in self.metrics)
 
     @property
     def experiments(self) -> tuple[str, ...]:
@@ -91,11 +91,18 @@ def known() -> dict[str, Path]:
 
 
 def load(id: str) -> Table:
-    """The table called `id`.
+    """The table called `id`, with metrics that its protocol has.
 
     Raises:
-        UserError: for an unknown table, or a spec with a wrong key or a missing value.
+        UserError: for an unknown table, or a spec with a wrong key, a missing value or an unknown metric.
     """
+    table = read(id)
+    check_metrics(table, str(known()[id]))
+    return table
+
+
+def read(id: str) -> Table:
+    """The same without a look at the metrics, whose modules take seconds to import."""
     tables = known()
     if id not in tables:
         nearest = difflib.get_close_matches(id, list(tables), 1)
@@ -116,13 +123,6 @@ def parse(content: dict[str, Any], where: str) -> Table:
     table = _make(Table, rest | {"metrics": metrics, "rows": rows}, where)
     if not rows or not metrics:
         raise UserError(f"{where}: a table needs rows and metrics")
-    if table.kind == "comparison":
-        known = (*_protocol(table.protocol, where).columns, fid.KEY)
-        for metric in metrics:
-            if metric.key not in known:
-                raise UserError(
-                    f"{where}: protocol {table.protocol!r} has no metric {metric.key!r}; it has {', '.join(known)}"
-                )
     labels = [row.label for row in rows]
     if table.reference is not None and table.reference not in labels:
         raise UserError(f"{where}: reference {table.reference!r} is no row; rows are {', '.join(labels)}")
@@ -133,11 +133,21 @@ def parse(content: dict[str, Any], where: str) -> Table:
     return table
 
 
-def _protocol(name: str, where: str) -> protocols.Protocol:
+def check_metrics(table: Table, where: str) -> None:
+    """Refuse an unknown protocol and metrics that it lacks; `where` is named in errors."""
+    from inpaintlab.metrics import protocols
+
+    if table.kind != "comparison":
+        return
     try:
-        return protocols.find(name)
+        named = (*protocols.find(table.protocol).columns, FID)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+    for metric in table.metrics:
+        if metric.key not in named:
+            raise UserError(
+                f"{where}: protocol {table.protocol!r} has no metric {metric.key!r}; it has {', '.join(named)}"
+            )
 
 
 def _make(kind: Any, content: dict[str, Any], where: str) -> Any:
