@@ -76,6 +76,8 @@ def measure(
     """
     if table.kind == "parameters":
         return {row.label: Measured(counts=_count(table, row)) for row in table.rows}
+    if table.kind == "quoted":
+        return {row.label: Measured() for row in table.rows}
     given = given or {}
     labels = [row.label for row in table.rows]
     for label in given:

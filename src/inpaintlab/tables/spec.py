@@ -35,6 +35,7 @@ class Row:
         label: as printed.
         experiment: the run that measures it, or None for a row that is only quoted.
         published: the printed numbers.
+        method: the row's name in `experiments/published.yaml`, which the tests compare with.
         block: for tables of parameter counts, the structure to count.
         note: shown below the table.
     """
@@ -42,6 +43,7 @@ class Row:
     label: str
     experiment: str | None = None
     published: Values = field(default_factory=dict)
+    method: str = ""
     block: str | None = None
     note: str = ""
 
@@ -54,7 +56,7 @@ class Table:
         id: "msanet.table3", say: the paper's system and the number.
         title, source: what it shows, and where it is printed.
         rows, metrics, bins: its shape; "all" is the mean over the bins of the masks.
-        kind: "comparison" (measured on pictures) or "parameters" (counted).
+        kind: "comparison" (measured on pictures), "parameters" (counted) or "quoted" (nothing here measures it).
         masks: config of the test holes.
         protocol: of the metrics.
         reference: label of the row that the others are compared with picture by picture, or None.
