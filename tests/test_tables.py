@@ -17,7 +17,7 @@ from inpaintlab import train, weights
 from inpaintlab.data import bins
 from inpaintlab.errors import UserError
 from inpaintlab.metrics import protocols
-from inpaintlab.tables import conditions, measure, program, publish, render, spec
+from inpaintlab.tables import cells, conditions, measure, program, publish, render, spec
 from inpaintlab.tables.statistics import paired
 
 
@@ -134,7 +134,7 @@ def parameters() -> tuple[spec.Table, dict[str, measure.Measured]]:
 
 def test_table_1_prints_the_exact_counts() -> None:
     table, results = parameters()
-    text = render.markdown(table, results, render.cells(table, results), conditions.conditions(table, results, "demo"))
+    text = render.markdown(table, results, cells.cells(table, results), conditions.conditions(table, results, "demo"))
     for cell in ("221 184 (221K)", "240 128 (240K)", "338 432 (338K)", "268 032 (268K)", "326 400 (326K)"):
         assert cell in text
     for row in table.rows:  # the printed thousands are the counted numbers, cut or rounded
@@ -147,7 +147,7 @@ def test_table_1_prints_the_exact_counts() -> None:
 def test_quoted_tables_render_without_any_measurement() -> None:
     table = spec.load("msanet.table6")
     results = {row.label: measure.Measured(missing="no data" if row.experiment else "") for row in table.rows}
-    found = render.cells(table, results)
+    found = cells.cells(table, results)
     text = render.markdown(table, results, found, conditions.conditions(table, results, "paper"))
     assert "(30.71)" in text
     assert "MSA-Net, Places2: not available: no data" in text

@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from inpaintlab.errors import UserError
 from inpaintlab.metrics import protocols
 from inpaintlab.programs import explain
 from inpaintlab.tables.spec import FID, Row, Table
+
+AUTHORS = "authors' weights"
 
 
 @dataclass
@@ -43,6 +45,13 @@ class Measured:
     counts: dict[str, float] = field(default_factory=dict)
     missing: str = ""
     absent: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        """Whose weights the numbers are from; authors' weights come without a training."""
+        if not self.summaries:
+            return ""
+        return "trained here" if self.record["batches"] else AUTHORS
 
     def mean(self, metric: str, bin: str) -> float | None:
         """The number of a cell: the mean over the seeds of what the evaluations say, or None if it was not measured."""
@@ -69,7 +78,7 @@ def measure(
     """Measure all rows, by label. A row that fails says why and leaves the others alone.
 
     Args:
-        given: checkpoints by row label, the authors' released weights say; such a row is evaluated, not trained.
+        given: checkpoints by row label; such a row is evaluated, not trained.
 
     Raises:
         UserError: if an override is wrong, before anything is trained, or if rows were evaluated on different pairs.
@@ -79,10 +88,6 @@ def measure(
     if table.kind == "quoted":
         return {row.label: Measured() for row in table.rows}
     given = given or {}
-    labels = [row.label for row in table.rows]
-    for label in given:
-        if label not in labels:
-            raise UserError(f"{table.id} has no row {label!r}; its rows are {', '.join(labels)}")
     rows = [row for row in table.rows if row.experiment and row.label not in given]
     jobs = [(row, seed) for row in rows for seed in seeds]
     composed = [
@@ -117,6 +122,35 @@ def measure(
     if len(digests) > 1:
         raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
     return results
+
+
+def with_given(table: Table, given: Mapping[str, Path]) -> tuple[Table, dict[str, Path]]:
+    """The table and its checkpoints, where each checkpoint of authors' weights has got a row of its own.
+
+    A row is trained here or it is the authors'; the published number stands in both. The row that such a checkpoint
+    was given for is no longer measured.
+
+    Raises:
+        UserError: for a row that the table does not have.
+    """
+    from inpaintlab import checkpoint
+
+    labels = [row.label for row in table.rows]
+    for label in given:
+        if label not in labels:
+            raise UserError(f"{table.id} has no row {label!r}; its rows are {', '.join(labels)}")
+    rows, paths = [], {}
+    for row in table.rows:
+        path = given.get(row.label)
+        if path is None or checkpoint.read(path)["batches_done"]:
+            rows.append(row)
+            label = row.label
+        else:
+            label = f"{row.label}, {AUTHORS}"
+            rows += [replace(row, experiment=None), replace(row, label=label, note="")]
+        if path is not None:
+            paths[label] = path
+    return replace(table, rows=tuple(rows)), paths
 
 
 def _prepare(table: Table, composed: Sequence[Any]) -> str:

@@ -55,18 +55,19 @@ def reproduce(
         The number of rows that could not be measured.
     """
     from inpaintlab.atomic import require_writable, write_text
-    from inpaintlab.tables import conditions, render, spec
-    from inpaintlab.tables.measure import measure
+    from inpaintlab.tables import cells, claims, conditions, render, spec
+    from inpaintlab.tables.measure import measure, with_given
     from inpaintlab.tables.publish import update_pages
 
-    table = spec.load(id)
+    table, given = with_given(spec.load(id), given or {})
     seeds, rest = _split_seeds(overrides)
     output = next((o.partition("=")[2] for o in reversed(rest) if o.startswith("output=")), "runs")
     folder = require_writable(Path(output) / "tables" / _folder_name(id, scale, rest))
     results = measure(table, scale, seeds, rest, given)
-    found = render.cells(table, results)
-    below = conditions.conditions(table, results, scale)
-    text = render.markdown(table, results, found, below)
+    comparable = cells.is_comparable(scale, rest)
+    found = cells.cells(table, results, comparable)
+    below = conditions.conditions(table, results, scale, rest, comparable=comparable)
+    text = render.markdown(table, results, found, below, claims.check(table, results))
     write_text(folder / "table.md", text)
     write_text(folder / "table.csv", render.as_csv(table, results, found, scale))
     write_text(folder / "table.tex", render.latex(table, results, found, below))
