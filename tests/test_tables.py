@@ -174,7 +174,9 @@ def test_a_table_from_training_to_files_and_again(
     assert "| MUM " in printed
     assert "26.615" in printed
     (folder,) = (tmp_path / "runs" / "tables").glob("msanet.table3-demo*")
-    assert {path.name for path in folder.iterdir()} == {"table.md", "table.csv", "table.tex", "pictures.png"}
+    assert {path.name for path in folder.iterdir()} == {
+        *("table.md", "table.csv", "table.tex", "table.html", "pictures.png", "holes.svg", "loss.svg", "request.json")
+    }
     lines = list(csv.DictReader((folder / "table.csv").open()))
     assert {line["seeds"] for line in lines} == {"0 1"}
     assert {line["pairs"] for line in lines} == {"18"}

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from inpaintlab.checkpoint import Restored
 
+EXTREMES = 2  # best and as many worst pictures that are kept beside those that are spread over the pairs
+
 
 def evaluate_checkpoint(
     restored: Restored, test: dict[str, Any], folder: Path, *, split: str = "test", device: str = "cpu", label: str = ""
@@ -71,6 +73,7 @@ def _evaluate(restored: Restored, test: dict[str, Any], out: Path, split: str, d
             inception=inception,
             batch_size=options["batch_size"],
             keep=options["keep"],
+            extremes=EXTREMES if options["keep"] else 0,
             workers=data.workers,
             device=device,
             progress=lambda done, total: bar.update(done),

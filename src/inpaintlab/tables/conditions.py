@@ -72,8 +72,11 @@ def conditions(
     lines += [f"{label}: not available: {result.missing}" for label, result in results.items() if result.missing]
     unmeasured = [row for row in table.rows if not results[row.label].summaries]
     quoted = [row.label for row in unmeasured if not row.experiment and not row.block]
+    waiting = [row.label for row in unmeasured if row.experiment and not results[row.label].missing]
+    if waiting:
+        lines.append(f"Not measured yet: {'; '.join(waiting)}.")
     if quoted:
-        lines.append(f"Quoted only, not measured here: {', '.join(quoted)}.")
+        lines.append(f"Quoted only, not measured here: {'; '.join(quoted)}.")
     lines += consistency.check(table, results)
     return [*lines, *table.notes, *(f"{row.label}: {row.note}" for row in table.rows if row.note)]
 

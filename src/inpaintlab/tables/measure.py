@@ -74,11 +74,14 @@ def measure(
     seeds: Sequence[int],
     overrides: Sequence[str],
     given: Mapping[str, Path] | None = None,
+    *,
+    train: bool = True,
 ) -> dict[str, Measured]:
     """Measure all rows, by label. A row that fails says why and leaves the others alone.
 
     Args:
         given: checkpoints by row label; such a row is evaluated, not trained.
+        train: whether to train and evaluate what is not there; otherwise it is only read.
 
     Raises:
         UserError: if an override is wrong, before anything is trained, or if rows were evaluated on different pairs.
@@ -101,7 +104,10 @@ def measure(
     for number, ((row, seed), config) in enumerate(zip(jobs, composed, strict=True), 1):
         part = f"row {number} of {len(jobs)}: {row.label}" + (f", seed {seed}" if len(seeds) > 1 else "")
         try:
-            results[row.label].summaries[seed] = _one(config, part)
+            summary = _read(config) or (_train(config, part) if train else None)
+            if summary is None:
+                continue
+            results[row.label].summaries[seed] = summary
             results[row.label].record = json.loads((configs.run_folder(config) / "run.json").read_text())
         except Exception as error:
             sentence = explain(error)
@@ -164,17 +170,22 @@ def _prepare(table: Table, composed: Sequence[Any]) -> str:
     return no_fid
 
 
-def _one(config: Any, part: str) -> dict[str, Any]:
-    """Train and evaluate one run, as far as that is not done; the content of its `metrics.json`."""
+def _read(config: Any) -> dict[str, Any] | None:
+    """The content of `metrics.json`, if the run is finished and evaluated: it does not change any more."""
     from inpaintlab import evaluate, train
 
     folder = configs.run_folder(config)
-    test = configs.plain(config)
-    known = evaluate.read(folder / f"evaluation-{configs.evaluation_key(test)}")
-    if train.finished(folder) and known:  # a finished run does not change: no need to open its checkpoint
-        return known
-    from inpaintlab import checkpoint, precision
+    if not train.finished(folder):
+        return None
+    return evaluate.read(folder / f"evaluation-{configs.evaluation_key(configs.plain(config))}")
 
+
+def _train(config: Any, part: str) -> dict[str, Any]:
+    """Train and evaluate one run, as far as that is not done; the content of its `metrics.json`."""
+    from inpaintlab import checkpoint, evaluate, precision, train
+
+    folder = configs.run_folder(config)
+    test = configs.plain(config)
     if not train.finished(folder):
         train.run(config, f"{part}, training")
     last = folder / "checkpoints" / checkpoint.LAST

@@ -125,7 +125,7 @@ def _least(one: Answer, decimals: int, least: Difference) -> str:
     return text if known == one.expected else f"{text} ({known} of {one.expected} measured)"
 
 
-CLAIM_HEADINGS = ["claim", "in", "gain in print", "gain measured [95 %]", "answer"]
+CLAIM_HEADINGS = ["claim", "metric", "gain in print", "gain measured [95 %]", "answer"]
 
 
 def markdown(
