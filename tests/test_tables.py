@@ -17,7 +17,7 @@ from inpaintlab import train, weights
 from inpaintlab.data import bins
 from inpaintlab.errors import UserError
 from inpaintlab.metrics import protocols
-from inpaintlab.tables import cells, conditions, measure, program, publish, render, spec
+from inpaintlab.tables import cells, conditions, measure, outputs, program, publish, render, spec
 from inpaintlab.tables.statistics import paired
 
 
@@ -269,6 +269,34 @@ def test_a_pooled_metric_is_read_from_the_evaluation_and_has_no_interval(
     assert values is not None
     assert values.mean() == pytest.approx(summary["means"]["0.1-0.2"]["ssim"], abs=1e-6)
     assert results["MUM"].mean("psnr", "0.9-1.0") is None
+
+
+def test_protocols_are_compared_on_one_evaluation(overrides: list[str], tmp_path: Path) -> None:
+    table = spec.load("protocols.table")
+    overrides = [o.replace("size=32", "size=64") for o in overrides]  # EdgeConnect's window is 51 wide
+    results = measure.measure(table, "demo", [0], overrides)
+    assert len(list((tmp_path / "runs").glob("*/*/seed0/run.json"))) == 1
+    names = [row.protocol for row in table.rows]
+    config = configs.compose(["experiment=msanet_places2_mum", "scale=demo", "masks=irregular", *overrides])
+    for name in names:
+        config.evaluation.protocol = name
+        alone = measure._train(config, name)
+        for bin, means in alone["means"].items():
+            assert results[name].summaries[0]["means"][bin] == means
+    assert "psnr" not in results["lbam"].values  # pooled, no mean over pictures
+    folder = tmp_path / "rendered"
+    text = outputs.write(folder, table, results, "demo", overrides)
+    assert text.count("\n- Protocol `") == len(names)
+    lines = [line for line in csv.DictReader((folder / "table.csv").open()) if line["bin"] == "0.2-0.3"]
+    assert {line["protocol"] for line in lines} == set(names)
+    ssim = {line["row"]: line["measured"] for line in lines if line["metric"] == "ssim"}
+    assert ssim["mmagic"] == ssim["standard"]
+    assert len({ssim[name] for name in ("standard", "edgeconnect", "lbam", "rn")}) == 4
+    assert ssim["deepfill"] == ""
+    against = {line["row"]: line["against_reference"] for line in lines if line["metric"] == "l1_pct"}
+    assert float(against["mmagic"]) > 0  # over the hole alone
+    assert (folder / "holes.svg").read_text().count("<polyline") == len(names) - 1
+    assert not (folder / "pictures.png").exists()
 
 
 def test_a_row_that_fails_leaves_the_others_and_says_why(

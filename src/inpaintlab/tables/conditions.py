@@ -56,7 +56,8 @@ def conditions(
             f"{first['pairs_digest']}), {first['pictures']}, holes `{table.masks}`, float32; `all` is the mean over "
             "the bins."
         )
-        lines.append(f"Protocol `{table.protocol}`: {protocols.find(table.protocol).description}.")
+        named = [table.protocols] if isinstance(table.protocols, str) else table.protocols
+        lines += [f"Protocol `{name}`: {protocols.find(name).description}." for name in named]
         if table.has_fid:
             lines.append(_fid(tests, measured))
         lines += _remarks(results)

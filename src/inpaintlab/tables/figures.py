@@ -21,6 +21,8 @@ SHOWN = 5  # pictures on a sheet, if none are chosen
 
 def curves(table: Table, results: dict[str, Measured]) -> dict[str, str]:
     """SVG charts by name; those that the measured rows have data for."""
+    if table.kind == "protocols":  # one training
+        return {name: text for name, text in {"holes": _against_hole(results)}.items() if text}
     found = {"holes": _against_hole(results), "validation": _logged(results, "val/psnr/all", "PSNR [dB]")}
     found["loss"] = _logged(results, "train/total", "loss, each system's own", logarithmic=True)
     return {name: text for name, text in found.items() if text}
@@ -79,7 +81,9 @@ def _points(run: Path, key: str) -> Iterator[tuple[int, float]]:
 
 # ---------------------------------------------------------------------- sheets
 def folders(table: Table, results: dict[str, Measured]) -> dict[str, Path]:
-    """Where the first evaluation of each measured row keeps its pictures."""
+    """Where the first evaluation of each measured network keeps its pictures, by row."""
+    if table.kind == "protocols":  # one network
+        return {}
     measured = {row.label: results[row.label].summaries for row in table.rows}
     return {
         label: Path(next(iter(summaries.values()))["folder"]) / "pictures"

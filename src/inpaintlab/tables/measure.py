@@ -92,6 +92,8 @@ def measure(
         return {row.label: Measured() for row in table.rows}
     given = given or {}
     rows = [row for row in table.rows if row.experiment and row.label not in given]
+    if table.kind == "protocols":
+        rows = rows[:1]  # one evaluation measures them all
     jobs = [(row, seed) for row in rows for seed in seeds]
     composed = [
         configs.compose(
@@ -127,6 +129,26 @@ def measure(
     digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
     if len(digests) > 1:
         raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
+    if table.kind == "protocols":
+        return _by_protocol(table, results[table.rows[0].label])
+    return results
+
+
+def _by_protocol(table: Table, whole: Measured) -> dict[str, Measured]:
+    """One evaluation by all protocols, taken apart into the rows; see `protocols.find` for the names of its columns."""
+    results = {}
+    for row in table.rows:
+        prefix = "" if row is table.rows[0] else f"{row.protocol}/"
+
+        def own(values: Mapping[str, Any], prefix: str = prefix) -> dict[str, Any]:
+            kept = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+            return {key: value for key, value in kept.items() if "/" not in key}
+
+        summaries = {
+            seed: summary | {"means": {bin: own(m) for bin, m in summary["means"].items()}, "protocol": row.protocol}
+            for seed, summary in whole.summaries.items()
+        }
+        results[row.label] = replace(whole, summaries=summaries, values=own(whole.values))
     return results
 
 
@@ -165,7 +187,7 @@ def _prepare(table: Table, composed: Sequence[Any]) -> str:
     for config in composed:
         if table.has_fid:
             no_fid = weights.missing("inception", config.weights.inception)
-        config.evaluation.protocol = table.protocol
+        config.evaluation.protocol = table.protocols
         config.evaluation.fid = table.has_fid and not no_fid
     return no_fid
 

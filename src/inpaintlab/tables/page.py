@@ -68,7 +68,7 @@ def _columns(table: Table) -> list[dict[str, Any]]:
     for metric in table.metrics:
         group = f"{metric.label} [{metric.unit}]" if metric.unit else metric.label
         for bin in table.bins:
-            heading = "mean" if bin == "all" and table.kind == "comparison" else bin
+            heading = "mean" if bin == "all" and table.kind != "quoted" else bin
             columns.append({"kind": "cell", "group": group, "heading": heading, "higher": metric.higher})
         if _compared(table, metric.key):
             columns.append({"kind": "against", "group": group, "heading": f"against {table.reference} [95 %]"})
@@ -107,7 +107,7 @@ def _row(table: Table, results: dict[str, Measured], found: Sequence[Cell], labe
 
 
 def _compared(table: Table, metric: str) -> bool:
-    return table.reference is not None and table.kind == "comparison" and metric != FID
+    return table.reference is not None and metric != FID
 
 
 def _about(result: Measured) -> str:

@@ -53,6 +53,7 @@ class Row:
         published: the printed numbers.
         method: the row's name in `experiments/published.yaml`, which the tests compare with.
         block: for tables of parameter counts, the structure to count.
+        protocol: for tables of protocols, that of the row.
         note: shown below the table.
     """
 
@@ -61,6 +62,7 @@ class Row:
     published: Values = field(default_factory=dict)
     method: str = ""
     block: str | None = None
+    protocol: str = ""
     note: str = ""
 
 
@@ -91,7 +93,8 @@ class Table:
         id: "msanet.table3", say: the paper's system and the number.
         title, source: what it shows, and where it is printed.
         rows, metrics, bins: its shape; "all" is the mean over the bins of the masks.
-        kind: "comparison" (measured on pictures), "parameters" (counted) or "quoted" (nothing here measures it).
+        kind: "comparison" (measured on pictures), "parameters" (counted), "quoted" (nothing here measures it) or
+            "protocols" (one experiment, measured by the protocol of each row).
         masks: config of the test holes.
         protocol: of the metrics.
         reference: label of the row that the others are compared with picture by picture, or None.
@@ -111,6 +114,11 @@ class Table:
     reference: str | None = None
     notes: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
+
+    @property
+    def protocols(self) -> str | list[str]:
+        """What an evaluation is asked for."""
+        return [row.protocol for row in self.rows] if self.kind == "protocols" else self.protocol
 
     @property
     def has_fid(self) -> bool:
@@ -197,9 +205,11 @@ def check_metrics(table: Table, where: str) -> None:
     """Refuse an unknown protocol and metrics that it lacks; `where` is named in errors."""
     from inpaintlab.metrics import protocols
 
-    if table.kind != "comparison":
-        return
     try:
+        if table.kind == "protocols":
+            protocols.find(table.protocols)
+        if table.kind != "comparison":
+            return
         named = (*protocols.find(table.protocol).columns, FID)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
