@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce-table tables test test-slow lint bench lock clean
+.PHONY: help install reproduce-table tables list test test-slow lint bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -28,8 +28,11 @@ install: $(READY) ## set up the environment only
 reproduce-table: $(READY) ## train, evaluate and print a table: TABLE=msanet.table4 SCALE=demo ARGS="seed=0,1,2"
 	@$(BIN)/inpaintlab table $(TABLE) --scale $(SCALE) $(ARGS)
 
-tables: $(READY) ## list the tables
-	@$(BIN)/inpaintlab table --list
+tables: $(READY) ## render all tables from what has been measured; nothing is trained
+	@$(BIN)/inpaintlab table --render $(ARGS)
+
+list: $(READY) ## list the tables: what is measured, what is missing, the command that fills each
+	@$(BIN)/inpaintlab table --list $(ARGS)
 
 test: $(READY) ## run all tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow"

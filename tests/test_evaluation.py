@@ -48,7 +48,21 @@ def test_values_are_those_of_the_composite(compose: Compose) -> None:
     assert (filled[hole > 0] == 128).all()
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 7}, {"workers": 2}])
+def test_the_best_and_the_worst_pictures_are_kept(compose: Compose) -> None:
+    pairs = instantiate(compose().data, _convert_="all").pairs()
+    result = evaluation.evaluate(grey, pairs, extremes=2, batch_size=5)
+    means = result.means()
+    order = sorted(range(18), key=lambda n: result.rows[n]["psnr"] - means[result.pairs[n].bin]["psnr"])
+    assert set(result.kept) == {*order[:2], *order[-2:]}
+    for number, (truth, hole, _) in result.kept.items():
+        expected, hole_expected, _, _ = pairs.load(number)
+        assert np.array_equal(truth, expected)
+        assert np.array_equal(hole, hole_expected)
+    assert set(evaluation.evaluate(grey, pairs, extremes=2, keep=2).kept) == {0, 17, *result.kept}
+    assert len(evaluation.evaluate(grey, pairs, extremes=50).kept) == 18
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 7}, {"batch_size": 32}, {"workers": 2}])
 def test_numbers_do_not_depend_on_how_they_are_computed(compose: Compose, options: dict[str, int]) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
     base = evaluation.evaluate(grey, pairs)

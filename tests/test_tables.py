@@ -17,7 +17,7 @@ from inpaintlab import train, weights
 from inpaintlab.data import bins
 from inpaintlab.errors import UserError
 from inpaintlab.metrics import protocols
-from inpaintlab.tables import conditions, measure, program, publish, render, spec
+from inpaintlab.tables import cells, conditions, measure, outputs, program, publish, render, spec
 from inpaintlab.tables.statistics import paired
 
 
@@ -134,7 +134,7 @@ def parameters() -> tuple[spec.Table, dict[str, measure.Measured]]:
 
 def test_table_1_prints_the_exact_counts() -> None:
     table, results = parameters()
-    text = render.markdown(table, results, render.cells(table, results), conditions.conditions(table, results, "demo"))
+    text = render.markdown(table, results, cells.cells(table, results), conditions.conditions(table, results, "demo"))
     for cell in ("221 184 (221K)", "240 128 (240K)", "338 432 (338K)", "268 032 (268K)", "326 400 (326K)"):
         assert cell in text
     for row in table.rows:  # the printed thousands are the counted numbers, cut or rounded
@@ -147,7 +147,7 @@ def test_table_1_prints_the_exact_counts() -> None:
 def test_quoted_tables_render_without_any_measurement() -> None:
     table = spec.load("msanet.table6")
     results = {row.label: measure.Measured(missing="no data" if row.experiment else "") for row in table.rows}
-    found = render.cells(table, results)
+    found = cells.cells(table, results)
     text = render.markdown(table, results, found, conditions.conditions(table, results, "paper"))
     assert "(30.71)" in text
     assert "MSA-Net, Places2: not available: no data" in text
@@ -174,7 +174,9 @@ def test_a_table_from_training_to_files_and_again(
     assert "| MUM " in printed
     assert "26.615" in printed
     (folder,) = (tmp_path / "runs" / "tables").glob("msanet.table3-demo*")
-    assert {path.name for path in folder.iterdir()} == {"table.md", "table.csv", "table.tex", "pictures.png"}
+    assert {path.name for path in folder.iterdir()} == {
+        *("table.md", "table.csv", "table.tex", "table.html", "pictures.png", "holes.svg", "loss.svg", "request.json")
+    }
     lines = list(csv.DictReader((folder / "table.csv").open()))
     assert {line["seeds"] for line in lines} == {"0 1"}
     assert {line["pairs"] for line in lines} == {"18"}
@@ -267,6 +269,34 @@ def test_a_pooled_metric_is_read_from_the_evaluation_and_has_no_interval(
     assert values is not None
     assert values.mean() == pytest.approx(summary["means"]["0.1-0.2"]["ssim"], abs=1e-6)
     assert results["MUM"].mean("psnr", "0.9-1.0") is None
+
+
+def test_protocols_are_compared_on_one_evaluation(overrides: list[str], tmp_path: Path) -> None:
+    table = spec.load("protocols.table")
+    overrides = [o.replace("size=32", "size=64") for o in overrides]  # EdgeConnect's window is 51 wide
+    results = measure.measure(table, "demo", [0], overrides)
+    assert len(list((tmp_path / "runs").glob("*/*/seed0/run.json"))) == 1
+    names = [row.protocol for row in table.rows]
+    config = configs.compose(["experiment=msanet_places2_mum", "scale=demo", "masks=irregular", *overrides])
+    for name in names:
+        config.evaluation.protocol = name
+        alone = measure._train(config, name)
+        for bin, means in alone["means"].items():
+            assert results[name].summaries[0]["means"][bin] == means
+    assert "psnr" not in results["lbam"].values  # pooled, no mean over pictures
+    folder = tmp_path / "rendered"
+    text = outputs.write(folder, table, results, "demo", overrides)
+    assert text.count("\n- Protocol `") == len(names)
+    lines = [line for line in csv.DictReader((folder / "table.csv").open()) if line["bin"] == "0.2-0.3"]
+    assert {line["protocol"] for line in lines} == set(names)
+    ssim = {line["row"]: line["measured"] for line in lines if line["metric"] == "ssim"}
+    assert ssim["mmagic"] == ssim["standard"]
+    assert len({ssim[name] for name in ("standard", "edgeconnect", "lbam", "rn")}) == 4
+    assert ssim["deepfill"] == ""
+    against = {line["row"]: line["against_reference"] for line in lines if line["metric"] == "l1_pct"}
+    assert float(against["mmagic"]) > 0  # over the hole alone
+    assert (folder / "holes.svg").read_text().count("<polyline") == len(names) - 1
+    assert not (folder / "pictures.png").exists()
 
 
 def test_a_row_that_fails_leaves_the_others_and_says_why(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from inpaintlab.checkpoint import Restored
     from inpaintlab.data.holes import HoleSource
 
+EXTREMES = 2  # best and as many worst pictures that are kept beside those that are spread over the pairs
+
 
 def evaluate_checkpoint(
     restored: Restored,
@@ -119,6 +121,7 @@ def _evaluate(
             inception=inception,
             batch_size=options["batch_size"],
             keep=options["keep"],
+            extremes=EXTREMES if options["keep"] else 0,
             workers=data.workers,
             device=device,
             rank=rank,

@@ -27,6 +27,8 @@ from inpaintlab.metrics import fid, protocols
 from inpaintlab.metrics.per_picture import PerPicture
 
 Picture = NDArray[np.uint8]
+Kept = tuple[Picture, Picture, Picture]  # truth, hole, result
+RANKED = "psnr"  # what calls a picture good or bad; every protocol has it
 Generator = Callable[..., Any]
 
 
@@ -45,7 +47,7 @@ class Evaluation:
     protocol: protocols.Protocol
     pairs: list[Pair]
     rows: list[dict[str, float]]
-    kept: dict[int, tuple[Picture, Picture, Picture]] = field(default_factory=dict)
+    kept: dict[int, Kept] = field(default_factory=dict)
     features: NDArray[np.float32] | None = None
 
     def means(self) -> dict[str, dict[str, float]]:
@@ -75,6 +77,7 @@ def evaluate(
     batch_size: int = 8,
     workers: int = 0,
     keep: int = 0,
+    extremes: int = 0,
     device: str | torch.device = "cpu",
     rank: int = 0,
     world: int = 1,
@@ -87,6 +90,7 @@ def evaluate(
         protocol: of the metrics; of several, see `protocols.find`.
         inception: features of 8-bit pictures on `device`; with it FID is measured, too.
         keep: how many results to keep as pictures, spread evenly over the pairs.
+        extremes: how many to keep, too, of the best and of the worst, against the mean of their bin.
         rank, world: with several processes each takes its share of the pairs, and all return all numbers.
         progress: called with the number of pairs done and their total.
     """
@@ -96,7 +100,7 @@ def evaluate(
     # A process that evaluates alone, for sample pictures say, must not wait for the others to gather with it.
     table, features = (PerPicture(sync_on_compute=world > 1).to(device) for _ in range(2))
     extract = fid.Features(inception) if inception else None
-    kept, done = {}, 0
+    kept, ends, done = {}, _Extremes(extremes), 0
     for raw in loader(pairs.chosen(mine), workers, batch_size=batch_size):
         truths, holes = _arrays(raw["image"]), raw["hole"][:, 0].numpy()
         on_device = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in raw.items()}
@@ -112,18 +116,52 @@ def evaluate(
             table.update(number, torch.tensor([row[name] for name in chosen.columns], dtype=torch.float64))
             if found is not None:
                 features.update(number, found[i])
+            pictures_of = (truth, hole, pictures[i])
             if number in shown:
-                kept[number] = (truth, hole, pictures[i])
+                kept[number] = pictures_of
+            ends.add(number, raw["bin"][i], row.get(RANKED, 0.0), pictures_of)
             done += 1
         progress(done, len(mine))
     gathered, numbers = table.compute(), range(len(pairs))
     rows = [dict(zip(chosen.columns, gathered[number].tolist(), strict=True)) for number in numbers]
+    kept |= ends.chosen()
     manifest = [pairs.describe(number) for number in numbers]
     result = Evaluation(chosen, manifest, rows, kept)
     if extract:
         of_pairs = features.compute()
         result.features = torch.stack([of_pairs[number] for number in numbers]).numpy()
     return result
+
+
+class _Extremes:
+    """The pictures that lie furthest from the mean of their bin, found in one pass: those of each bin are kept.
+
+    Args:
+        count: how many of the best, and of the worst.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.values: dict[str, list[float]] = {}
+        self.ends: dict[str, list[tuple[float, int, Kept]]] = {}  # both ends of each bin, sorted
+
+    def add(self, number: int, bin: str, value: float, pictures: Kept) -> None:
+        """A pair with its number, larger being better."""
+        if not self.count:
+            return
+        self.values.setdefault(bin, []).append(value)
+        ends = sorted([*self.ends.get(bin, []), (value, number, pictures)], key=lambda end: end[:2])
+        self.ends[bin] = ends if len(ends) <= 2 * self.count else ends[: self.count] + ends[-self.count :]
+
+    def chosen(self) -> dict[int, Kept]:
+        """The pictures by the number of their pair."""
+        order = sorted(
+            (value - float(np.mean(self.values[bin])), number, pictures)
+            for bin, ends in self.ends.items()
+            for value, number, pictures in ends
+        )
+        few = order if len(order) <= 2 * self.count else order[: self.count] + order[-self.count :]
+        return {number: pictures for _, number, pictures in few}
 
 
 def _arrays(pictures: torch.Tensor) -> NDArray[Any]:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from inpaintlab.metrics import protocols
 from inpaintlab.metrics.fid import ENOUGH
-from inpaintlab.tables.measure import Measured
+from inpaintlab.tables import consistency
+from inpaintlab.tables.measure import AUTHORS, Measured
 from inpaintlab.tables.spec import FID, Table
 
 
-def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[str]:
-    """How the measured numbers came about, what is missing, and what must not be concluded."""
+def conditions(
+    table: Table,
+    results: dict[str, Measured],
+    scale: str,
+    overrides: Sequence[str] = (),
+    *,
+    comparable: bool = False,
+) -> list[str]:
+    """How the measured numbers came about, what is missing, and what must not be concluded.
+
+    Args:
+        overrides: what was changed from the configs.
+        comparable: see `cells.is_comparable`.
+    """
     lines: list[str] = []
     measured = [result for result in results.values() if result.summaries]
     if measured:
@@ -26,6 +39,12 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
             )
         else:
             lines.append(f"Scale `{scale}`.")
+        changed = [override for override in overrides if not override.startswith("output=")]
+        if changed:
+            lines.append(f"Changed: `{' '.join(changed)}`.")
+        if comparable:
+            lines.append(_verdicts(table))
+        lines += _origins(results)
         seeds = sorted({seed for result in measured for seed in result.summaries})
         lines.append(
             f"Training: {_all(run['batches'] for run in runs)} batches, {first['size']} px, seed "
@@ -37,7 +56,8 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
             f"{first['pairs_digest']}), {first['pictures']}, holes `{table.masks}`, float32; `all` is the mean over "
             "the bins."
         )
-        lines.append(f"Protocol `{table.protocol}`: {protocols.find(table.protocol).description}.")
+        named = [table.protocols] if isinstance(table.protocols, str) else table.protocols
+        lines += [f"Protocol `{name}`: {protocols.find(name).description}." for name in named]
         seen = {test.get("test_masks_in_training", False) for test in tests}
         if seen != {False}:
             answer = _all({True: "yes", False: "no", None: "not known"}[value] for value in seen)
@@ -55,10 +75,28 @@ def conditions(table: Table, results: dict[str, Measured], scale: str) -> list[s
     if table.kind == "parameters":
         lines.append("Counted from the networks of this repository: weights without biases, K = 1000.")
     lines += [f"{label}: not available: {result.missing}" for label, result in results.items() if result.missing]
-    quoted = [row.label for row in table.rows if not row.experiment and not row.block]
+    unmeasured = [row for row in table.rows if not results[row.label].summaries]
+    quoted = [row.label for row in unmeasured if not row.experiment and not row.block]
+    waiting = [row.label for row in unmeasured if row.experiment and not results[row.label].missing]
+    if waiting:
+        lines.append(f"Not measured yet: {'; '.join(waiting)}.")
     if quoted:
-        lines.append(f"Quoted only, not measured here: {', '.join(quoted)}.")
+        lines.append(f"Quoted only, not measured here: {'; '.join(quoted)}.")
+    lines += consistency.check(table, results)
     return [*lines, *table.notes, *(f"{row.label}: {row.note}" for row in table.rows if row.note)]
+
+
+def _verdicts(table: Table) -> str:
+    tolerances = ", ".join(
+        f"{metric.label} {metric.within:g}{' ' + metric.unit if metric.unit else ''}" for metric in table.metrics
+    )
+    return f"`as published` means within {tolerances}; beyond that a number is `better` or `worse`."
+
+
+def _origins(results: dict[str, Measured]) -> list[str]:
+    """Which rows are the authors' weights, where there are any."""
+    theirs = [label for label, result in results.items() if result.origin == AUTHORS]
+    return [f"Not trained here, the authors' weights evaluated: {'; '.join(theirs)}."] if theirs else []
 
 
 def _fid(tests: list[dict[str, Any]], measured: list[Measured]) -> str:

@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from inpaintlab.programs import explain
 from inpaintlab.sweep import Launcher
 from inpaintlab.tables import to_wandb
 from inpaintlab.tables.spec import FID, Row, Table
+
+AUTHORS = "authors' weights"
 
 
 @dataclass
@@ -46,6 +48,13 @@ class Measured:
     missing: str = ""
     absent: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def origin(self) -> str:
+        """Whose weights the numbers are from; authors' weights come without a training."""
+        if not self.summaries:
+            return ""
+        return "trained here" if self.record["batches"] else AUTHORS
+
     def mean(self, metric: str, bin: str) -> float | None:
         """The number of a cell: the mean over the seeds of what the evaluations say, or None if it was not measured."""
         if self.counts:
@@ -68,24 +77,27 @@ def measure(
     overrides: Sequence[str],
     given: Mapping[str, Path] | None = None,
     launcher: Launcher | None = None,
+    *,
+    train: bool = True,
 ) -> dict[str, Measured]:
     """Measure all rows, by label. A row that fails says why and leaves the others alone.
 
     Args:
-        given: checkpoints by row label, the authors' released weights say; such a row is evaluated, not trained.
+        given: checkpoints by row label; such a row is evaluated, not trained.
         launcher: trains and evaluates the rows, each in a process of its own; None does it here, one after another.
+        train: whether to train and evaluate what is not there; otherwise it is only read.
 
     Raises:
         UserError: if an override is wrong, before anything is trained, or if rows were evaluated on different pairs.
     """
     if table.kind == "parameters":
         return {row.label: Measured(counts=_count(table, row)) for row in table.rows}
+    if table.kind == "quoted":
+        return {row.label: Measured() for row in table.rows}
     given = given or {}
-    labels = [row.label for row in table.rows]
-    for label in given:
-        if label not in labels:
-            raise UserError(f"{table.id} has no row {label!r}; its rows are {', '.join(labels)}")
     rows = [row for row in table.rows if row.experiment and row.label not in given]
+    if table.kind == "protocols":
+        rows = rows[:1]  # one evaluation measures them all
     jobs = [(row, seed) for row in rows for seed in seeds]
     job_overrides = [
         [
@@ -111,7 +123,10 @@ def measure(
         try:
             if configs.run_folder(config) in lost:
                 raise UserError(lost[configs.run_folder(config)])
-            results[row.label].summaries[seed] = _one(config, part)
+            summary = _read(config) or (_train(config, part) if train else None)
+            if summary is None:
+                continue
+            results[row.label].summaries[seed] = summary
             results[row.label].record = json.loads((configs.run_folder(config) / "run.json").read_text())
         except Exception as error:
             sentence = explain(error)
@@ -132,7 +147,56 @@ def measure(
     digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
     if len(digests) > 1:
         raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
+    if table.kind == "protocols":
+        return _by_protocol(table, results[table.rows[0].label])
     return results
+
+
+def _by_protocol(table: Table, whole: Measured) -> dict[str, Measured]:
+    """One evaluation by all protocols, taken apart into the rows; see `protocols.find` for the names of its columns."""
+    results = {}
+    for row in table.rows:
+        prefix = "" if row is table.rows[0] else f"{row.protocol}/"
+
+        def own(values: Mapping[str, Any], prefix: str = prefix) -> dict[str, Any]:
+            kept = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+            return {key: value for key, value in kept.items() if "/" not in key}
+
+        summaries = {
+            seed: summary | {"means": {bin: own(m) for bin, m in summary["means"].items()}, "protocol": row.protocol}
+            for seed, summary in whole.summaries.items()
+        }
+        results[row.label] = replace(whole, summaries=summaries, values=own(whole.values))
+    return results
+
+
+def with_given(table: Table, given: Mapping[str, Path]) -> tuple[Table, dict[str, Path]]:
+    """The table and its checkpoints, where each checkpoint of authors' weights has got a row of its own.
+
+    A row is trained here or it is the authors'; the published number stands in both. The row that such a checkpoint
+    was given for is no longer measured.
+
+    Raises:
+        UserError: for a row that the table does not have.
+    """
+    from inpaintlab import checkpoint
+
+    labels = [row.label for row in table.rows]
+    for label in given:
+        if label not in labels:
+            raise UserError(f"{table.id} has no row {label!r}; its rows are {', '.join(labels)}")
+    rows, paths = [], {}
+    for row in table.rows:
+        path = given.get(row.label)
+        if path is None or checkpoint.read(path)["batches_done"]:
+            rows.append(row)
+            label = row.label
+        else:
+            label = f"{row.label}, {AUTHORS}"
+            rows += [replace(row, experiment=None), replace(row, label=label, note="")]
+        if path is not None:
+            paths[label] = path
+    return replace(table, rows=tuple(rows)), paths
 
 
 def _prepare(table: Table, composed: Sequence[Any]) -> str:
@@ -141,12 +205,22 @@ def _prepare(table: Table, composed: Sequence[Any]) -> str:
     for config in composed:
         if table.has_fid:
             no_fid = weights.missing("inception", config.weights.inception)
-        config.evaluation.protocol = table.protocol
+        config.evaluation.protocol = table.protocols
         config.evaluation.fid = table.has_fid and not no_fid
     return no_fid
 
 
-def _one(config: Any, part: str) -> dict[str, Any]:
+def _read(config: Any) -> dict[str, Any] | None:
+    """The content of `metrics.json`, if the run is finished and evaluated: it does not change any more."""
+    from inpaintlab import evaluate, train
+
+    folder = configs.run_folder(config)
+    if not train.finished(folder):
+        return None
+    return evaluate.read(folder / f"evaluation-{configs.evaluation_key(configs.plain(config))}")
+
+
+def _train(config: Any, part: str) -> dict[str, Any]:
     """Train and evaluate one run, as far as that is not done; the content of its `metrics.json`."""
     from inpaintlab import evaluate, train
 

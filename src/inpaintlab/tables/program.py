@@ -1,4 +1,4 @@
-"""`inpaintlab table`: measure a table, print it, and write it with a sheet of pictures."""
+"""`inpaintlab table`: measure a table, print it, and write it in all its forms; list and render all tables."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from inpaintlab.errors import UserError
 from inpaintlab.programs import run_program
-
-if TYPE_CHECKING:
-    from inpaintlab.tables.measure import Measured
-    from inpaintlab.tables.spec import Table
-
-SHOWN = 5  # pictures on the sheet
 
 
 def parser() -> ArgumentParser:
@@ -26,7 +19,11 @@ def parser() -> ArgumentParser:
     p.add_argument("overrides", nargs="*", help="config overrides for all rows; seed=0,1,2 trains each row three times")
     p.add_argument("--scale", default="demo", help="demo (minutes on a laptop) or paper (the real data and lengths)")
     p.add_argument("--jobs", type=int, help="train the rows in processes of their own, so many at once")
-    p.add_argument("--list", action="store_true", help="list the tables")
+    p.add_argument("--list", action="store_true", help="list the tables: what is measured, what is missing")
+    p.add_argument("--render", action="store_true", help="render all tables from what is measured, without training")
+    p.add_argument(
+        "--pictures", type=_numbers, default=[], metavar="N,N", help="the pairs on the sheet of pictures, by number"
+    )
     p.add_argument(
         "--checkpoint",
         action="append",
@@ -46,79 +43,83 @@ def reproduce(
     publish: bool = False,
     given: Mapping[str, Path] | None = None,
     jobs: int | None = None,
+    pictures: Sequence[int] = (),
 ) -> int:
     """Measure and render a table into `<output>/tables/<id>-<scale>/`.
 
     Args:
         publish: update the committed pages too.
-        given: see `measure.measure`.
+        given: see `measure.with_given`.
         jobs: rows trained at once, each in a process of its own; so they are also if the overrides choose a launcher.
+        pictures: see `figures.sheet`.
 
     Returns:
         The number of rows that could not be measured.
     """
     from inpaintlab import config as configs
-    from inpaintlab.atomic import require_writable, write_text
-    from inpaintlab.tables import conditions, render, spec
-    from inpaintlab.tables.measure import measure
+    from inpaintlab.atomic import require_writable
+    from inpaintlab.tables import outputs, spec
+    from inpaintlab.tables.measure import measure, with_given
     from inpaintlab.tables.publish import update_pages
 
-    table = spec.load(id)
+    table, paths = with_given(spec.load(id), given or {})
     seeds, rest = _split_seeds(overrides)
     how = [o for o in rest if o.startswith("hydra")] + ([f"hydra.launcher.jobs={jobs}"] if jobs else [])
     rest = [o for o in rest if not o.startswith("hydra")]
     launcher = configs.launcher([*how, *rest, f"experiment={table.experiments[0]}", f"scale={scale}"]) if how else None
-    output = next((o.partition("=")[2] for o in reversed(rest) if o.startswith("output=")), "runs")
-    folder = require_writable(Path(output) / "tables" / _folder_name(id, scale, rest))
-    results = measure(table, scale, seeds, rest, given, launcher)
-    found = render.cells(table, results)
-    below = conditions.conditions(table, results, scale)
-    text = render.markdown(table, results, found, below)
-    write_text(folder / "table.md", text)
-    write_text(folder / "table.csv", render.as_csv(table, results, found, scale))
-    write_text(folder / "table.tex", render.latex(table, results, found, below))
-    _sheet(table, results, folder / "pictures.png")
-    print(
-        f"\n{text}\nwritten to {folder}/table.md, .csv, .tex"
-        + (" and pictures.png" if (folder / "pictures.png").exists() else "")
-    )
+    folder = require_writable(_output(rest) / "tables" / _folder_name(id, scale, rest))
+    results = measure(table, scale, seeds, rest, paths, launcher)
+    text = outputs.write(folder, table, results, scale, rest, pictures)
+    outputs.remember(folder, id, scale, seeds, rest, given or {})
+    print(f"\n{text}\nwritten to {folder}/table.html, .md, .csv and .tex")
     if publish:
         for page in update_pages(id, scale, folder):
             print(f"updated {page}")
     return sum(bool(result.missing) for result in results.values())
 
 
-def _sheet(table: Table, results: dict[str, Measured], path: Path) -> None:
-    """Input, each measured row's result and the truth, for the pictures that the evaluations kept."""
-    rows = [row for row in table.rows if results[row.label].summaries]
-    if not rows:
-        return
-    import numpy as np
-    from PIL import Image
+def render_all(overrides: Sequence[str] = ()) -> None:
+    """Render every table again from what has been measured below `<output>`; nothing is trained or evaluated."""
+    from inpaintlab.atomic import require_writable
+    from inpaintlab.programs import explain
+    from inpaintlab.tables import outputs, spec
+    from inpaintlab.tables.measure import Measured, measure, with_given
 
-    from inpaintlab import grids
-    from inpaintlab.atomic import replacing
+    output = _output(overrides)
+    require_writable(output / "tables")
+    entries = []
+    for id in spec.known():
+        made = list(outputs.requests(output, id))
+        for folder, request in made or [(output / "tables" / _folder_name(id, "demo", []), {})]:
+            table, scale, rest = spec.load(id), str(request.get("scale", "demo")), request.get("overrides", [])
+            try:
+                if request:
+                    given = {label: Path(path) for label, path in request["given"].items()}
+                    table, paths = with_given(table, given)
+                    results = measure(table, scale, request["seeds"], rest, paths, train=False)
+                elif table.kind == "parameters":
+                    results = measure(table, scale, [0], [])
+                else:
+                    results = {row.label: Measured() for row in table.rows}
+                outputs.write(folder, table, results, scale, rest)
+            except Exception as error:
+                if explain(error) is None:
+                    raise
+                print(f"{id}: not rendered: {explain(error)}", file=sys.stderr)
+                continue
+            rows = sum(bool(result.summaries or result.counts) for result in results.values())
+            entries.append((folder, table, f"{rows} of {len(results)} rows measured"))
+            print(f"{entries[-1][2]:24} {folder}/table.html")
+    outputs.index(entries, output / "tables" / "index.html")
+    print(f"{'all of them':24} {output}/tables/index.html")
 
-    folders = [Path(next(iter(results[row.label].summaries.values()))["folder"]) / "pictures" for row in rows]
-    kept = sorted(file.name.partition("-")[0] for file in folders[0].glob("*-truth.png"))
-    chosen = [kept[i] for i in np.linspace(0, len(kept) - 1, min(SHOWN, len(kept))).round().astype(int)]
 
-    def read(folder: Path, number: str, kind: str) -> grids.Picture:
-        return np.asarray(Image.open(folder / f"{number}-{kind}.png"))
+def _output(overrides: Sequence[str]) -> Path:
+    return Path(next((o.partition("=")[2] for o in reversed(overrides) if o.startswith("output=")), "runs"))
 
-    sheet = grids.grid(
-        [
-            [
-                grids.with_hole(read(folders[0], number, "truth"), read(folders[0], number, "hole")),
-                *(read(folder, number, "result") for folder in folders),
-                read(folders[0], number, "truth"),
-            ]
-            for number in chosen
-        ],
-        ["input", *(row.label for row in rows), "truth"],
-    )
-    with replacing(path) as temporary:
-        sheet.save(temporary, optimize=True)
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
 
 
 def _split_seeds(overrides: Sequence[str]) -> tuple[list[int], list[str]]:
@@ -149,13 +150,10 @@ def _folder_name(id: str, scale: str, overrides: Sequence[str]) -> str:
     return "-".join([id, scale, *(re.sub(r"[^\w.=]+", "_", o) for o in extra)])[:120]
 
 
-def _list() -> None:
-    from inpaintlab.tables import spec
+def _list(overrides: Sequence[str]) -> None:
+    from inpaintlab.tables import spec, state
 
-    for id in spec.known():
-        table = spec.read(id)
-        runs = f"{len(table.experiments)} of {len(table.rows)} rows can be measured" if table.experiments else "counted"
-        print(f"{id:16} {table.title} ({runs})")
+    print(state.overview([spec.read(id) for id in spec.known()], _output(overrides)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -164,8 +162,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = parser().parse_intermixed_args(arguments)
 
     def program() -> None:
-        if parsed.list or not parsed.table:
-            _list()
+        words = [word for word in (parsed.table, *parsed.overrides) if word]
+        if parsed.render:
+            render_all(words)
+        elif parsed.list or not words:
+            _list(words)
         elif reproduce(
             parsed.table,
             parsed.scale,
@@ -173,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             publish=parsed.publish,
             given=_given(parsed.checkpoint),
             jobs=parsed.jobs,
+            pictures=parsed.pictures,
         ):
             sys.exit(1)
 

@@ -5,64 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from inpaintlab.tables.cells import Cell, difference
+from inpaintlab.tables.claims import Answer
 from inpaintlab.tables.measure import Measured
 from inpaintlab.tables.spec import FID, Metric, Row, Table
-from inpaintlab.tables.statistics import Difference, paired
+from inpaintlab.tables.statistics import Difference
 
 NONE = "\u2013"
 NOT_AVAILABLE = "not available"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number of a row.
-
-    Args:
-        published, measured: either may be missing.
-        against: the paired difference to the reference row, with its interval.
-    """
-
-    row: Row
-    metric: Metric
-    bin: str
-    published: float | None
-    measured: float | None
-    against: Difference | None
-
-    @property
-    def difference(self) -> float | None:
-        """Measured minus published."""
-        if self.measured is None or self.published is None:
-            return None
-        return self.measured - self.published
-
-
-def cells(table: Table, results: dict[str, Measured]) -> list[Cell]:
-    """All cells, by row, metric and bin."""
-    found = []
-    for row in table.rows:
-        for metric in table.metrics:
-            for bin in table.bins:
-                measured = results[row.label].mean(metric.key, bin)
-                published = row.published.get(metric.key, {}).get(bin)
-                against = _against(table, results, row, metric.key, bin)
-                found.append(Cell(row, metric, bin, published, measured, against))
-    return found
-
-
-def _against(table: Table, results: dict[str, Measured], row: Row, metric: str, bin: str) -> Difference | None:
-    if table.reference is None or row.label == table.reference:
-        return None
-    mine, other = results[row.label], results[table.reference]
-    common = [seed for seed in mine.summaries if seed in other.summaries]
-    values, base = mine.per_picture(metric, bin), other.per_picture(metric, bin)
-    if not common or values is None or base is None:
-        return None
-    rows = [list(result.summaries).index(seed) for result in (mine, other) for seed in common]
-    return paired(values[rows[: len(common)]], base[rows[len(common) :]])
 
 
 # ---------------------------------------------------------------------- texts
@@ -96,28 +48,30 @@ def lines(table: Table, results: dict[str, Measured], found: Sequence[Cell]) -> 
             published, measured = number(cell.published, digits), number(cell.measured, digits)
             if cell.measured is None and cell.metric.key in results[row.label].absent:
                 measured = NOT_AVAILABLE
-            difference = number(cell.difference, digits, sign=True)
+            distance = number(cell.difference, digits, sign=True)
+            if cell.verdict not in ("", "not comparable"):
+                distance += f", {cell.verdict}"
             if table.kind == "parameters":  # printed in thousands: nothing to subtract
                 line.append(f"{measured} ({published}K)")
             elif several:
-                line.append(_several(cell, measured, published, difference))
+                line.append(_several(cell, measured, published, distance))
             else:
-                line += [published, measured, difference]
+                line += [published, measured, distance]
                 if paired_columns and _compared(table, cell.metric):
                     line.append(interval(cell.row, digits, cell.against, table.reference))
             if several and cell.bin == table.bins[-1] and _compared(table, cell.metric):
-                overall = _against(table, results, row, cell.metric.key, "all")
+                overall = difference(results, row.label, table.reference, cell.metric.key, "all")
                 line.append(interval(row, digits, overall, table.reference))
         text.append(line)
     return text
 
 
-def _several(cell: Cell, measured: str, published: str, difference: str) -> str:
+def _several(cell: Cell, measured: str, published: str, distance: str) -> str:
     """What stands in one cell of a table with several bins."""
     if cell.published is None:
         return measured
     if cell.measured is not None:
-        return f"{measured} ({published}; {difference})"
+        return f"{measured} ({published}; {distance})"
     return f"({published})" if measured == NONE else f"{measured} ({published})"
 
 
@@ -134,14 +88,68 @@ def interval(row: Row, decimals: int, against: Difference | None, reference: str
         return "reference"
     if against is None:
         return NONE
-    mean, low, high = (number(v, decimals, sign=True) for v in (against.mean, against.low, against.high))
-    text = f"{mean} [{low}, {high}]"
+    text = _plain_interval(decimals, against)
     return f"**{text}**" if against.decided else text
 
 
-def markdown(table: Table, results: dict[str, Measured], found: Sequence[Cell], conditions: Sequence[str]) -> str:
-    """The table as Markdown, readable in a terminal too, with its conditions below."""
-    head, body = headings(table, found), lines(table, results, found)
+def _plain_interval(decimals: int, of: Difference) -> str:
+    mean, low, high = (number(value, decimals, sign=True) for value in (of.mean, of.low, of.high))
+    return f"{mean} [{low}, {high}]"
+
+
+def claim_lines(answers: Sequence[Answer]) -> list[list[str]]:
+    """The checked claims as text, a list per claim and metric."""
+    text = []
+    for one in answers:
+        digits, least = one.metric.decimals, one.least
+        held = sum(gain > 0 for gain in one.in_print)
+        if len(one.in_print) == 1:
+            printed = number(one.in_print[0], digits, sign=True)
+        else:
+            printed = f"{held} of {len(one.in_print)}" if one.in_print else NONE
+        text.append(
+            [
+                one.claim.says,
+                one.metric.label,
+                printed,
+                _least(one, digits, least) if least else NONE,
+                one.answer,
+            ]
+        )
+    return text
+
+
+def _least(one: Answer, decimals: int, least: Difference) -> str:
+    text = ("least " if one.expected > 1 else "") + _plain_interval(decimals, least)
+    known = len(one.gains)
+    return text if known == one.expected else f"{text} ({known} of {one.expected} measured)"
+
+
+CLAIM_HEADINGS = ["claim", "metric", "gain in print", "gain measured [95 %]", "answer"]
+
+
+def markdown(
+    table: Table,
+    results: dict[str, Measured],
+    found: Sequence[Cell],
+    conditions: Sequence[str],
+    answers: Sequence[Answer] = (),
+) -> str:
+    """The table as Markdown, readable in a terminal too, with its conditions and the checked claims below."""
+    text = [f"**{table.id}: {table.title}** ({table.source})", ""]
+    text += [*grid(headings(table, found), lines(table, results, found)), ""]
+    if table.kind == "parameters":
+        text += ["Cells: counted (printed).", ""]
+    elif len(table.bins) > 1:
+        text += ["Cells: measured (published; difference); in brackets alone: published, not measured here.", ""]
+    text += [f"- {line}" for line in conditions]
+    if answers:
+        text += ["", *grid(CLAIM_HEADINGS, claim_lines(answers))]
+    return "\n".join(text) + "\n"
+
+
+def grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table, padded; all columns but the first are set to the right."""
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
 
     def join(line: Sequence[str]) -> str:
@@ -154,12 +162,7 @@ def markdown(table: Table, results: dict[str, Measured], found: Sequence[Cell], 
         )
 
     rule = "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
-    text = [f"**{table.id}: {table.title}** ({table.source})", "", join(head), rule, *map(join, body), ""]
-    if table.kind == "parameters":
-        text += ["Cells: counted (printed).", ""]
-    elif len(table.bins) > 1:
-        text += ["Cells: measured (published; difference); in brackets alone: published, not measured here.", ""]
-    return "\n".join([*text, *(f"- {line}" for line in conditions)]) + "\n"
+    return [join(head), rule, *map(join, body)]
 
 
 def latex(table: Table, results: dict[str, Measured], found: Sequence[Cell], conditions: Sequence[str]) -> str:
@@ -206,12 +209,16 @@ def as_csv(table: Table, results: dict[str, Measured], found: Sequence[Cell], sc
                 "published": _text(cell.published),
                 "measured": _text(cell.measured),
                 "difference": _text(cell.difference),
+                "origin": cell.origin,
+                "verdict": cell.verdict,
+                "tolerance": _text(cell.metric.within) if cell.verdict else "",
                 "reference": table.reference if against else "",
                 "against_reference": _text(against.mean if against else None),
                 "low": _text(against.low if against else None),
                 "high": _text(against.high if against else None),
                 "scale": scale if cell.measured is not None else "",
                 "protocol": first.get("protocol", ""),
+                "data": f"{first['pictures']} {first['split']} {first['size']} px" if first else "",
                 "seeds": " ".join(map(str, result.summaries)),
                 "pairs": first.get("pairs", ""),
                 "pairs_digest": first.get("pairs_digest", ""),

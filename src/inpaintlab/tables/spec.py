@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,34 @@ from inpaintlab import paths
 from inpaintlab.errors import UserError
 
 FID = "fid"  # a metric of two sets of pictures, beside those of every protocol
+# How far a number may lie from the published one and still count as published, in the metric's unit: of the order of
+# what two trainings, or two draws of some hundred test pictures, differ by.
+TOLERANCES = {"psnr": 0.3, "ssim": 0.01, "l1_pct": 0.2, "l2_pct": 0.1, "tv_pct": 1.0, "fid": 1.0}
 Values = dict[str, dict[str, float]]  # metric -> bin (or column) -> value
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A column group: its key in the protocol (or "fid"), its heading and the printed decimals."""
+    """A column group.
+
+    Args:
+        key: in the protocol, or "fid".
+        label, decimals, unit: as printed.
+        higher: whether larger values are better.
+        tolerance: of the difference to a published number; None for that of `TOLERANCES`.
+    """
 
     key: str
     label: str
     decimals: int
     unit: str = ""
     higher: bool = True
+    tolerance: float | None = None
+
+    @property
+    def within(self) -> float:
+        """The tolerance in force; 0 where none is stated."""
+        return TOLERANCES.get(self.key, 0.0) if self.tolerance is None else self.tolerance
 
 
 @dataclass(frozen=True)
@@ -35,15 +51,38 @@ class Row:
         label: as printed.
         experiment: the run that measures it, or None for a row that is only quoted.
         published: the printed numbers.
+        method: the row's name in `experiments/published.yaml`, which the tests compare with.
         block: for tables of parameter counts, the structure to count.
+        protocol: for tables of protocols, that of the row.
         note: shown below the table.
     """
 
     label: str
     experiment: str | None = None
     published: Values = field(default_factory=dict)
+    method: str = ""
     block: str | None = None
+    protocol: str = ""
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper about its rows.
+
+    Args:
+        says: the statement, a sentence without its full stop.
+        better: the row that should be better ...
+        than: ... than each of these; in the file "others" stands for all other rows.
+        metrics: in which; by default in all of the table.
+        bins: at which hole sizes; by default over all.
+    """
+
+    says: str
+    better: str
+    than: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
+    bins: tuple[str, ...] = ("all",)
 
 
 @dataclass(frozen=True)
@@ -54,11 +93,13 @@ class Table:
         id: "msanet.table3", say: the paper's system and the number.
         title, source: what it shows, and where it is printed.
         rows, metrics, bins: its shape; "all" is the mean over the bins of the masks.
-        kind: "comparison" (measured on pictures) or "parameters" (counted).
+        kind: "comparison" (measured on pictures), "parameters" (counted), "quoted" (nothing here measures it) or
+            "protocols" (one experiment, measured by the protocol of each row).
         masks: config of the test holes.
         protocol: of the metrics.
         reference: label of the row that the others are compared with picture by picture, or None.
         notes: shown below the table.
+        claims: of the paper, checked on the printed and the measured numbers.
     """
 
     id: str
@@ -72,6 +113,12 @@ class Table:
     protocol: str = "standard"
     reference: str | None = None
     notes: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+    @property
+    def protocols(self) -> str | list[str]:
+        """What an evaluation is asked for."""
+        return [row.protocol for row in self.rows] if self.kind == "protocols" else self.protocol
 
     @property
     def has_fid(self) -> bool:
@@ -119,8 +166,7 @@ def parse(content: dict[str, Any], where: str) -> Table:
         _make(Metric, {"key": key, **(options or {})}, where) for key, options in content.get("metrics", {}).items()
     )
     rows = tuple(_make(Row, row, where) for row in content.get("rows", []))
-    rest = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-    table = _make(Table, rest | {"metrics": metrics, "rows": rows}, where)
+    table = _make(Table, _tuples(content) | {"metrics": metrics, "rows": rows, "claims": ()}, where)
     if not rows or not metrics:
         raise UserError(f"{where}: a table needs rows and metrics")
     labels = [row.label for row in rows]
@@ -130,16 +176,40 @@ def parse(content: dict[str, Any], where: str) -> Table:
         for key, values in row.published.items():
             if key not in {m.key for m in metrics} or set(values) != set(table.bins):
                 raise UserError(f"{where}: row {row.label!r} must give {key} for the bins {', '.join(table.bins)}")
-    return table
+    return replace(table, claims=tuple(_claim(table, _tuples(claim), where) for claim in content.get("claims", [])))
+
+
+def _claim(table: Table, content: dict[str, Any], where: str) -> Claim:
+    labels = tuple(row.label for row in table.rows)
+    if content.get("than") == "others":
+        content["than"] = tuple(label for label in labels if label != content.get("better"))
+    elif isinstance(content.get("than"), str):
+        content["than"] = (content["than"],)
+    keys = tuple(metric.key for metric in table.metrics)
+    claim: Claim = _make(Claim, {"metrics": keys, **content}, where)
+    for kind, names, known in (
+        ("row", (claim.better, *claim.than), labels),
+        ("metric", claim.metrics, keys),
+        ("bin", claim.bins, (*table.bins, "all")),
+    ):
+        for name in set(names) - set(known):
+            raise UserError(f"{where}: claim {claim.says!r} names the {kind} {name!r}; known are {', '.join(known)}")
+    return claim
+
+
+def _tuples(content: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
 
 
 def check_metrics(table: Table, where: str) -> None:
     """Refuse an unknown protocol and metrics that it lacks; `where` is named in errors."""
     from inpaintlab.metrics import protocols
 
-    if table.kind != "comparison":
-        return
     try:
+        if table.kind == "protocols":
+            protocols.find(table.protocols)
+        if table.kind != "comparison":
+            return
         named = (*protocols.find(table.protocol).columns, FID)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None

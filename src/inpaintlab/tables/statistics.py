@@ -23,6 +23,10 @@ class Difference:
         """Whether the interval leaves out zero."""
         return self.low > 0 or self.high < 0
 
+    def times(self, sign: int) -> Difference:
+        """The same difference, or seen from the other row with -1."""
+        return self if sign > 0 else Difference(-self.mean, -self.high, -self.low)
+
 
 def paired(row: NDArray[np.float64], reference: NDArray[np.float64], draws: int = DRAWS) -> Difference:
     """Bootstrap of the mean of `row - reference`.

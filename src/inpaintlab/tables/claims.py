@@ -1,0 +1,81 @@
+"""What a paper claims of its rows, asked of its own printed numbers and of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from inpaintlab.tables.cells import difference
+from inpaintlab.tables.measure import Measured
+from inpaintlab.tables.spec import Claim, Metric, Row, Table
+from inpaintlab.tables.statistics import Difference
+
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A claim in one metric.
+
+    Args:
+        claim, metric: the statement.
+        in_print: the gains that the paper's own numbers show, larger = better; those that are printed.
+        gains: the measured ones with their intervals, for the rows and bins that were measured.
+        expected: how many comparisons the claim makes.
+    """
+
+    claim: Claim
+    metric: Metric
+    in_print: tuple[float, ...]
+    gains: tuple[Difference, ...]
+    expected: int
+
+    @property
+    def answer(self) -> str:
+        """Confirmed if every interval lies above zero, not confirmed if one lies below, otherwise undecided."""
+        if any(gain.high < 0 for gain in self.gains):
+            return "not confirmed"
+        if len(self.gains) < self.expected:
+            return NOT_MEASURED if not self.gains else "undecided"
+        return "confirmed" if all(gain.low > 0 for gain in self.gains) else "undecided"
+
+    @property
+    def least(self) -> Difference | None:
+        """The measured gain with the lowest end, which decides."""
+        return min(self.gains, key=lambda gain: gain.low, default=None)
+
+
+def check(table: Table, results: dict[str, Measured]) -> list[Answer]:
+    """Every claim of the spec, in each of its metrics."""
+    metrics = {metric.key: metric for metric in table.metrics}
+    return [_answer(table, results, claim, metrics[key]) for claim in table.claims for key in claim.metrics]
+
+
+def _answer(table: Table, results: dict[str, Measured], claim: Claim, metric: Metric) -> Answer:
+    rows = {row.label: row for row in table.rows}
+    sign = 1 if metric.higher else -1
+    asked = list(product(claim.than, claim.bins))
+    printed = (_printed_gain(rows[claim.better], rows[other], metric.key, bin, table.bins) for other, bin in asked)
+    measured = (difference(results, claim.better, other, metric.key, bin) for other, bin in asked)
+    return Answer(
+        claim,
+        metric,
+        tuple(sign * gain for gain in printed if gain is not None),
+        tuple(gain.times(sign) for gain in measured if gain is not None),
+        len(asked),
+    )
+
+
+def _printed_gain(better: Row, other: Row, metric: str, bin: str, bins: Sequence[str]) -> float | None:
+    found = [_printed(row, metric, bin, bins) for row in (better, other)]
+    return None if found[0] is None or found[1] is None else found[0] - found[1]
+
+
+def _printed(row: Row, metric: str, bin: str, bins: Sequence[str]) -> float | None:
+    """A printed number; where none is printed under "all", the mean over the bins."""
+    values = row.published.get(metric, {})
+    if bin in values:
+        return values[bin]
+    numbers = [values.get(bin) for bin in bins] if bin == "all" else [None]
+    return None if None in numbers else sum(filter(None, numbers)) / len(numbers)

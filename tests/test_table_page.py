@@ -1,0 +1,239 @@
+"""The HTML page of a table, by its text and in a real browser where there is one; charts and sheets of pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import browser
+import numpy as np
+import pytest
+from PIL import Image
+
+from inpaintlab.errors import UserError
+from inpaintlab.tables import chart, figures, measure, outputs, page, spec
+
+ROWS = ("No-MUM", "MUM")
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, measure.Measured]]:
+    """A small table, trained, evaluated and written by the real code, at four hole sizes."""
+    root = tmp_path_factory.mktemp("table")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 6), ("test", 3)):
+        (root / "pictures" / split).mkdir(parents=True)
+        for i in range(count):
+            coarse = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+            coarse.resize((60, 48), Image.Resampling.BICUBIC).save(root / "pictures" / split / f"{i}.png")
+    overrides = [
+        "trainer.precision=32", "data=folder", f"data.root={root / 'pictures'}", "data.geometry.size=32",
+        "data.batch_size=2", "data.workers=0", "batches=4", "trainer.sample_every=0", "trainer.log_every=1",
+        "model.generator.width=0.25", "evaluation.keep=4", f"output={root / 'runs'}",
+    ]  # fmt: skip
+    table = spec.load("msanet.table3")
+    results = measure.measure(table, "demo", [0], overrides)
+    outputs.write(root / "out", table, results, "demo", overrides)
+    return root / "out", results
+
+
+def content(folder: Path) -> dict[str, Any]:
+    found = re.search(r'id="content">(.*?)</script>', (folder / "table.html").read_text(), re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+# ---------------------------------------------------------------------- without a browser
+def test_the_page_holds_the_numbers_of_the_csv_and_names_no_address(rendered: tuple[Path, Any]) -> None:
+    folder, _ = rendered
+    shown = content(folder)
+    cells = {(row["label"], column["group"]): value
+             for row in shown["rows"] for column, value in zip(shown["columns"], row["values"], strict=True)
+             if column["kind"] == "cell"}  # fmt: skip
+    for line in csv.DictReader((folder / "table.csv").open()):
+        cell = cells[line["row"], "PSNR [dB]" if line["metric"] == "psnr" else "SSIM"]
+        assert cell["measured"] == pytest.approx(float(line["measured"]), rel=1e-5)
+        assert cell["published"] == float(line["published"])
+        assert (cell["origin"], cell["verdict"]) == (line["origin"], line["verdict"])
+        assert line["origin"] == "trained here"
+    assert set(re.findall(r"https?://[^\s\"'<\\]+", (folder / "table.html").read_text())) <= {
+        "http://www.w3.org/2000/svg"
+    }
+    assert not re.search(r"<(script|img|link)[^>]+(src|href)=\"(?!data:)", page.TEMPLATE.read_text())
+
+
+def test_best_and_worst_are_those_of_all_pictures(rendered: tuple[Path, dict[str, measure.Measured]]) -> None:
+    folder, results = rendered
+    shown = content(folder)
+    for label in ROWS:
+        with (Path(results[label].summaries[0]["folder"]) / "per_picture.csv").open() as file:
+            lines = list(csv.DictReader(file))
+        values = {(line["picture"], line["bin"]): float(line["psnr"]) for line in lines}
+        bins = {bin: np.mean([v for (_, b), v in values.items() if b == bin]) for _, bin in values}
+        order = sorted(values, key=lambda key: values[key] - bins[key[1]])
+        ends = [end for end in shown["ends"] if end["row"] == label]
+        pictures = [shown["pictures"][end["picture"]] for end in ends]
+        assert [end["kind"] for end in ends] == ["best", "best", "worst", "worst"]
+        assert [(p["name"], p["bin"]) for p in pictures] == [order[-1], order[-2], order[0], order[1]]
+
+
+def test_text_that_looks_like_markup_stays_text(rendered: tuple[Path, Any]) -> None:
+    table = spec.load("lbam.user_study")
+    nothing = {row.label: measure.Measured() for row in table.rows}
+    text = page.page(table, nothing, [], ["</script><b>"], [], {})
+    assert "</script><b>" not in text
+    assert "\\u003c/script>\\u003cb>" in text
+
+
+def test_charts_show_every_point(rendered: tuple[Path, dict[str, measure.Measured]]) -> None:
+    folder, results = rendered
+    holes = ElementTree.parse(folder / "holes.svg").getroot()
+    lines = holes.findall(".//{*}polyline")
+    assert len(lines) == 2
+    for line, label in zip(lines, ROWS, strict=True):
+        assert len(line.attrib["points"].split()) == len(results[label].bins) == 6
+    assert len(holes.findall(".//{*}path")) >= 2 * 6  # an interval at each
+    loss = ElementTree.parse(folder / "loss.svg").getroot()
+    assert [len(line.attrib["points"].split()) for line in loss.findall(".//{*}polyline")] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, 1.0), (17.31, 17.42), (-3.0, 250.0), (0.0009, 0.0011), (99999.0, 1000000.0)]
+)
+def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
+    ticks = chart._ticks(low, high)
+    assert 3 <= len(ticks) <= 9
+    assert all(low <= tick <= high for tick in ticks)
+    assert np.allclose(np.diff(ticks), ticks[1] - ticks[0])
+
+
+def test_charts_of_little_are_possible() -> None:
+    for logarithmic in (False, True):
+        text = chart.svg([chart.Line("<a & b>", [3], [0.5])], "x", "y", logarithmic=logarithmic)
+        assert "&lt;a &amp; b&gt;" in text
+        ElementTree.fromstring(text)
+    text = chart.svg([chart.Line("a", [1, 2, 3], [1.0, 0.0, 100.0])], "x", "y", logarithmic=True)
+    (line,) = ElementTree.fromstring(text).findall(".//{*}polyline")
+    assert len(line.attrib["points"].split()) == 2  # 0 has no logarithm
+
+
+def test_a_sheet_shows_chosen_pairs(rendered: tuple[Path, dict[str, measure.Measured]]) -> None:
+    folder, results = rendered
+    table = spec.load("msanet.table3")
+    common = set.intersection(*(set(figures.kept(place)) for place in figures.folders(table, results).values()))
+    chosen = [int(number) for number in sorted(common)][-2:]
+    sheet = figures.sheet(table, results, chosen)
+    automatic = Image.open(folder / "pictures.png")
+    assert sheet is not None
+    assert sheet.width == automatic.width
+    assert sheet.height < automatic.height
+    with pytest.raises(UserError, match=r"pair 999 was not kept as pictures; those of all rows are 0, "):
+        figures.sheet(table, results, [999])
+
+
+# ---------------------------------------------------------------------- in a browser
+@pytest.fixture
+def opened(rendered: tuple[Path, Any], tmp_path: Path) -> Iterator[browser.Browser]:
+    path = browser.find()
+    if path is None:
+        pytest.skip("no browser here: chromium or Chrome")
+    with browser.Browser(path, tmp_path / "profile") as opened:
+        opened.open(rendered[0] / "table.html")
+        yield opened
+
+
+def order(opened: browser.Browser) -> list[str]:
+    return opened.run("[...document.querySelectorAll('#numbers tbody tr')].map((row) => row.cells[0].textContent)")
+
+
+def shown(opened: browser.Browser, text: str) -> None:
+    """Wait until these views are drawn; `text` is a regular expression."""
+    end = time.monotonic() + 10
+    while not re.fullmatch(text, opened.run("document.body.dataset.shown")):
+        assert time.monotonic() < end, (text, opened.run("document.body.dataset.shown"), opened.problems)
+        time.sleep(0.02)
+
+
+def pixel(opened: browser.Browser, canvas: str, x: int, y: int) -> list[int]:
+    return opened.run(
+        f"(() => {{ const one = new OffscreenCanvas(1, 1).getContext('2d', {{ willReadFrequently: true }});"
+        f"one.drawImage(get('{canvas}'), {-x}, {-y}); return [...one.getImageData(0, 0, 1, 1).data].slice(0, 3); }})()"
+    )
+
+
+def choose(opened: browser.Browser, id: str, value: str | int) -> None:
+    opened.run(f"get('{id}').value = '{value}'; get('{id}').dispatchEvent(new Event('change'))")
+
+
+def test_a_reader_can_sort_compare_and_see_errors(rendered: tuple[Path, Any], opened: browser.Browser) -> None:
+    data = content(rendered[0])
+    by_psnr = sorted(data["rows"], key=lambda row: row["values"][1]["measured"], reverse=True)
+    head = "#numbers thead tr:nth-child(2) th:nth-child(3)"
+    best_first = [row["label"] for row in by_psnr]
+    for expected, sort in ((best_first, "descending"), (best_first[::-1], "ascending")):
+        place = opened.middle(f"{head} button")
+        opened.drag(place, place)
+        assert order(opened) == expected
+        assert opened.run(f"document.querySelector('{head}').getAttribute('aria-sort')") == sort
+    opened.run("get('sort-kind').value = 'published'")
+    place = opened.middle(f"{head} button")
+    opened.drag(place, place)
+    assert order(opened) == ["MUM", "No-MUM"]  # 26.615 and 26.580 are printed
+
+    shown(opened, "0 No-MUM MUM")
+    x, y = opened.middle("#stage")
+    width = opened.run("get('stage').getBoundingClientRect().width")
+    opened.drag((x, y), (x - width / 4, y))
+    assert float(opened.run("get('slider').value")) == pytest.approx(25, abs=1)
+    assert opened.run("get('view-right').style.clipPath").endswith("25%)")
+    opened.run("get('slider').value = 80; get('slider').dispatchEvent(new Event('input'))")
+    assert opened.run("get('view-right').style.clipPath").endswith("80%)")
+
+    place = opened.middle("#next")
+    opened.drag(place, place)
+    shown(opened, "1 .*")
+    both = [i for i, picture in enumerate(data["pictures"]) if set(ROWS) <= set(picture["results"])]
+    alone = [i for i, picture in enumerate(data["pictures"]) if set(ROWS) > set(picture["results"])]
+    for number in alone:  # what only one row kept is compared with the input
+        choose(opened, "picture", number)
+        shown(opened, f"{number} input (No-MUM|MUM)")
+    choose(opened, "picture", both[-1])
+    shown(opened, f"{both[-1]} No-MUM MUM")  # the earlier choice again
+    choose(opened, "left", "input")
+    shown(opened, f"{both[-1]} input MUM")
+    picture = data["pictures"][both[-1]]
+    truth, hole, result = (
+        np.asarray(Image.open(path).convert("RGB")).astype(int)
+        for path in (files(rendered[1], picture, kind) for kind in ("truth", "hole", "result"))
+    )
+    y, x = map(int, np.argwhere(hole[..., 0] > 0)[0])
+    v, u = map(int, np.argwhere(hole[..., 0] == 0)[0])
+    assert pixel(opened, "view-left", x, y) == [255, 255, 255]
+    assert pixel(opened, "view-left", u, v) == truth[v, u].tolist()
+    assert pixel(opened, "view-right", x, y) == result[y, x].tolist()
+    assert pixel(opened, "error-right", u, v) == [0, 0, 4]
+    assert np.abs(result[y, x] - truth[y, x]).sum() == 0 or pixel(opened, "error-right", x, y) != [0, 0, 4]
+
+    place = opened.middle("#ends button")
+    opened.drag(place, place)
+    end = data["ends"][0]
+    shown(opened, f"{end['picture']} truth {end['row']}")
+    assert len(opened.run("[...document.querySelectorAll('#charts svg')].map((e) => e.clientWidth)")) == 2
+    assert opened.run("document.documentElement.scrollWidth <= window.innerWidth")
+    opened.screenshot(rendered[0] / "page.png")
+    assert opened.problems == []
+    assert [url for url in opened.requests if not url.startswith("data:")] == [(rendered[0] / "table.html").as_uri()]
+
+
+def files(results: dict[str, measure.Measured], picture: dict[str, Any], kind: str) -> Path:
+    """The file of a picture on the page, the result being that of MUM."""
+    folder = Path(results["MUM"].summaries[0]["folder"])
+    with (folder / "per_picture.csv").open() as file:
+        names = [(line["picture"], line["bin"]) for line in csv.DictReader(file)]
+    return folder / "pictures" / f"{names.index((picture['name'], picture['bin'])):06d}-{kind}.png"
