@@ -85,12 +85,17 @@ def find(name: str, source: str | None = None) -> Path:
                     f"{path} is not the file that its name says (its SHA-256 must begin with {file.sha256})"
                 )
             return path
-    places = " or ".join(str(folder) for folder in folders())
+    places = " or ".join(_told(folder) for folder in folders())
     raise FileNotFoundError(
         f"{file.name} ({file.what}), needed for {file.used_for}, is not here. Download it and put it into "
         f"{places}, or say weights.{name}=FILE. weights.{name}=random takes an untrained network instead, and the "
         "results say so."
     )
+
+
+def _told(folder: Path) -> str:
+    """A folder as people write it, and as it may stand in a table: ~ for the home of whoever reads it."""
+    return f"~/{folder.relative_to(Path.home())}" if folder.is_relative_to(Path.home()) else str(folder)
 
 
 def vgg16(source: str | None, layers: Sequence[str], normalise: bool) -> Vgg16:
