@@ -49,6 +49,7 @@ bench: $(READY) ## measure data pipeline, LBAM, contextual attention and metrics
 	$(BIN)/python benchmarks/data_pipeline.py
 	$(BIN)/python benchmarks/lbam_step.py
 	$(BIN)/python benchmarks/contextual_attention.py
+	$(BIN)/python benchmarks/coherent_attention.py
 	$(BIN)/python benchmarks/metrics.py
 
 lock: ## pin the newest versions of all dependencies (needs uv)

@@ -85,7 +85,7 @@ def test_rows_are_the_networks_that_they_name() -> None:
     ("options", "message"),
     [
         ({"mask_update": "pool"}, "mask_update='pool' is unknown; known are learnable, partial, max_pool"),
-        ({"reverse": "no"}, "reverse='no' is unknown; known are learnable, partial, or null"),
+        ({"reverse": "no"}, "reverse='no' is unknown; known are learnable, partial, max_pool, resized, or null"),
         ({"activation": "gelu"}, "known are gaussian"),
         ({"update_activation": "gelu"}, "known are power"),
         ({"mask_kernel": 5}, "mask_kernel=5 is not one of 3, 4"),
