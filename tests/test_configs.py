@@ -121,6 +121,8 @@ def test_run_folder_follows_what_changes_the_training_only() -> None:
         "evaluation.keep=2",
         "evaluation.fid=true",
         "weights.inception=random",
+        "evaluation.lpips=true",
+        "weights.alexnet=random",
     ):
         assert folder(same) == folder(), same
     for other in (
@@ -143,6 +145,7 @@ def test_evaluation_key_follows_pairs_and_protocol_only() -> None:
     assert key() == key("model.generator.width=0.5") == key("seed=4") == key("evaluation.batch_size=1")
     assert key() == key("weights.inception=random")
     assert key() != key("evaluation.fid=true") != key("evaluation.fid=true", "weights.inception=random")
+    assert key() != key("evaluation.lpips=true") != key("evaluation.lpips=true", "weights.alexnet=random")
     assert key() != key("evaluation.protocol=[standard,rn]")
     assert key() != key("masks=center")
     assert key() != key("data.pairs_seed=1")

@@ -65,10 +65,13 @@ def test_rows_shared_by_two_tables_are_one_run_with_one_published_value() -> Non
         ),
         ({"rows": [{"lable": "a"}]}, "unknown key 'lable'; did you mean 'label'?"),
         (
-            {"metrics": {"lpips": {"label": "LPIPS", "decimals": 3}}},
-            "x.yaml: protocol 'standard' has no metric 'lpips'; it has psnr, ssim, l1_pct, l2_pct, fid",
+            {"metrics": {"vif": {"label": "VIF", "decimals": 3}}},
+            "x.yaml: protocol 'standard' has no metric 'vif'; it has psnr, ssim, l1_pct, l2_pct, fid, lpips",
         ),
-        ({"protocol": "rn", "metrics": {"l2_pct": {"label": "L2", "decimals": 2}}}, "it has psnr, ssim, l1_pct, fid"),
+        (
+            {"protocol": "rn", "metrics": {"l2_pct": {"label": "L2", "decimals": 2}}},
+            "it has psnr, ssim, l1_pct, fid, lpips",
+        ),
         ({"protocol": "rm"}, "x.yaml: metric protocol 'rm' is unknown; known are standard"),
         ({"metrics": {"fid": {"label": "FID", "decimals": 3}}}, ""),
         ({"protocol": "deepfill", "metrics": {"tv_pct": {"label": "TV", "decimals": 1}}}, ""),
@@ -254,6 +257,31 @@ def test_fid_is_measured_where_the_weights_are(
     monkeypatch.setattr(weights, "inception", lambda source: Colours("untrained (random weights)"))
     assert program.reproduce("msanet.table3", "demo", [*overrides, "weights.inception=random"]) == 0
     assert "AN UNTRAINED NETWORK: these numbers are no FID" in capsys.readouterr().out
+
+
+def test_lpips_is_measured_picture_by_picture_where_the_weights_are(
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = spec.load("msanet.table3")
+    rows = tuple(dataclasses.replace(row, published={}) for row in table.rows)
+    with_lpips = dataclasses.replace(
+        table, metrics=(*table.metrics, spec.Metric("lpips", "LPIPS", 3, higher=False)), rows=rows
+    )
+    monkeypatch.setattr(spec, "load", lambda id: with_lpips)
+    monkeypatch.setenv(weights.FOLDER, str(tmp_path / "none"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
+    assert program.reproduce("msanet.table3", "demo", overrides) == 0
+    printed = capsys.readouterr().out
+    assert "- LPIPS: not available: alexnet-owt-7be5be79.pth (torchvision's AlexNet" in printed
+    assert "not available" in next(line for line in printed.splitlines() if line.startswith("| MUM "))
+    assert program.reproduce("msanet.table3", "demo", [*overrides, "weights.alexnet=random"]) == 0
+    assert "AN UNTRAINED NETWORK: these numbers are no LPIPS" in capsys.readouterr().out
+    tables = tmp_path / "runs" / "tables"
+    files = sorted(tables.glob("msanet.table3-demo*/table.csv"), key=lambda file: file.stat().st_mtime)
+    assert len(files) == 2  # other overrides, another folder, however long they are
+    lines = [line for line in csv.DictReader(files[1].open()) if line["metric"] == "lpips"]
+    assert all(0 < float(line["measured"]) < 2 for line in lines)
+    assert float(lines[1]["low"]) <= float(lines[1]["against_reference"]) <= float(lines[1]["high"])
 
 
 def test_a_pooled_metric_is_read_from_the_evaluation_and_has_no_interval(

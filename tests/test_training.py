@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -211,5 +212,11 @@ def test_two_processes_train_the_same_weights_as_one(tiny: list[str], tmp_path: 
     one, two = (weights(folder) for folder in folders.values())
     for key in one:
         torch.testing.assert_close(two[key], one[key], rtol=1e-4, atol=2e-6)
-    logs = [(folder / "csv" / "version_0" / "metrics.csv").read_text().splitlines() for folder in folders.values()]
-    assert [line.split(",")[0] for line in logs[0]] == [line.split(",")[0] for line in logs[1]]
+    logs = []
+    for folder in folders.values():
+        with (folder / "csv" / "version_0" / "metrics.csv").open() as file:
+            logs.append([line for line in csv.DictReader(file) if line["train/total"]])
+    assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]] == ["1", "2", "3", "4"]
+    for key in ("train/total", "health/gradient_norm_generator"):
+        for alone, shared in zip(*logs, strict=True):
+            assert float(shared[key]) == pytest.approx(float(alone[key]), rel=1e-4), key

@@ -46,6 +46,7 @@ NOT_IN_RUN_NAME = (
     "data.test_masks_in_training",
     "data.workers",
     "weights.inception",
+    "weights.alexnet",
 )
 # Of the trainer's options, those that change what is learnt; where they are not off they are part of a run's name.
 OFF = {"accumulate": 1, "clip_norm": None, "average": None}
@@ -138,7 +139,7 @@ def _subfolder(config: DictConfig) -> Path:
 
 
 def evaluation_key(config: dict[str, Any]) -> str:
-    """Eight characters for the pairs, the protocol and the FID network of an evaluation; `config` is plain data."""
+    """Eight characters for the pairs, the protocol and the networks of an evaluation; `config` is plain data."""
     content = {key: _get(config, key) for key in EVALUATION}
     protocol = config["data"].get("pairing", "every_bin")
     if protocol != "every_bin":  # added later; the default keeps its name
@@ -149,6 +150,8 @@ def evaluation_key(config: dict[str, Any]) -> str:
         _drop(content["data.pictures"], key.split(".")[1])
     if _get(config, "evaluation.fid"):
         content["weights.inception"] = _get(config, "weights.inception")
+    if _get(config, "evaluation.lpips"):
+        content["weights.alexnet"] = _get(config, "weights.alexnet")
     return digest(content)
 
 

@@ -106,18 +106,21 @@ def _evaluate(
 ) -> None:
     from inpaintlab import checkpoint, evaluation, record, weights
     from inpaintlab.atomic import require_writable
+    from inpaintlab.metrics import lpips
     from inpaintlab.progress import Bar
 
     require_writable(out)
     data = checkpoint.build(test["data"], "inpaintlab.data.")
     options = test["evaluation"]
     inception = weights.inception(test["weights"]["inception"]).to(device) if options["fid"] else None
+    network = weights.lpips(test["weights"]["alexnet"]).to(device) if options["lpips"] else None
     pairs = data.pairs(split)
     with Bar(label, len(range(rank, len(pairs), world)), quiet=rank > 0) as bar:
         result = evaluation.evaluate(
             restored.generator,
             pairs,
             protocol=options["protocol"],
+            more={lpips.KEY: lpips.column(network)} if network else {},
             inception=inception,
             batch_size=options["batch_size"],
             keep=options["keep"],
@@ -142,6 +145,7 @@ def _evaluate(
         "average": options["average"],
         "protocol": options["protocol"],
         **({"inception": inception.origin} if inception else {}),
+        **({"alexnet": network.origin} if network else {}),
         "split": split,
         "size": data.geometry.size,
         "pictures": type(data.pictures).__name__,
@@ -200,6 +204,7 @@ def _hydra(config: DictConfig) -> None:
         f"{result['name']} seed {result['seed']}, {result['batches']} batches, scale {result['scale']}: "
         f"{result['pairs']} pairs ({result['pairs_digest']}), protocol {protocol}"
         + (f", FID by Inception v3, {result['inception']}" if "inception" in result else "")
+        + (f", LPIPS by AlexNet, {result['alexnet']}" if "alexnet" in result else "")
     )
     width = max(10, *(len(metric) + 1 for metric in metrics))
     print(" " * width + "".join(f"{bin:>10}" for bin in bins))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ def evaluate(
     pairs: PairSet,
     *,
     protocol: str | Sequence[str] = "standard",
+    more: Mapping[str, protocols.Column] | None = None,
     inception: Callable[[torch.Tensor], torch.Tensor] | None = None,
     batch_size: int = 8,
     workers: int = 0,
@@ -88,6 +89,7 @@ def evaluate(
     Args:
         generator: in eval mode, with an attribute `multiple` if its input sizes must be multiples of it.
         protocol: of the metrics; of several, see `protocols.find`.
+        more: metrics beside those of the protocol, LPIPS say.
         inception: features of 8-bit pictures on `device`; with it FID is measured, too.
         keep: how many results to keep as pictures, spread evenly over the pairs.
         extremes: how many to keep, too, of the best and of the worst, against the mean of their bin.
@@ -95,6 +97,7 @@ def evaluate(
         progress: called with the number of pairs done and their total.
     """
     chosen = protocols.find(protocol)
+    chosen = replace(chosen, columns={**chosen.columns, **(more or {})})
     mine = range(rank, len(pairs), world)
     shown = set(pairs.spread(keep))
     # A process that evaluates alone, for sample pictures say, must not wait for the others to gather with it.

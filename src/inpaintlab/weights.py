@@ -19,6 +19,7 @@ from inpaintlab.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from inpaintlab.metrics.lpips import Lpips
     from inpaintlab.networks.inception import Inception
     from inpaintlab.networks.vgg import Vgg16
 
@@ -130,6 +131,23 @@ def inception(source: str | None) -> Inception:
         return Inception(RANDOM)
     path = find("inception", source)
     return Inception(_read(path), f"{path.name}, SHA-256 {_sha256(path)[:8]}")
+
+
+def lpips(source: str | None) -> Lpips:
+    """LPIPS with AlexNet's features.
+
+    Args:
+        source: a path, "random", or None to look for the file.
+
+    Raises:
+        FileNotFoundError, UserError: see `find`.
+    """
+    from inpaintlab.metrics.lpips import RANDOM, Lpips
+
+    if source == RANDOM:
+        return Lpips(RANDOM)
+    path = find("alexnet", source)
+    return Lpips(_read(path), f"{path.name}, SHA-256 {_sha256(path)[:8]}")
 
 
 def missing(name: str, source: str | None) -> str:

@@ -9,7 +9,7 @@ from inpaintlab.metrics import protocols
 from inpaintlab.metrics.fid import ENOUGH
 from inpaintlab.tables import consistency
 from inpaintlab.tables.measure import AUTHORS, Measured
-from inpaintlab.tables.spec import FID, Table
+from inpaintlab.tables.spec import FID, LPIPS, Table
 
 
 def conditions(
@@ -62,8 +62,10 @@ def conditions(
         if seen != {False}:
             answer = _all({True: "yes", False: "no", None: "not known"}[value] for value in seen)
             lines.append(f"Masks of the test set seen in training: {answer}.")
-        if table.has_fid:
+        if FID in table.networks:
             lines.append(_fid(tests, measured))
+        if LPIPS in table.networks:
+            lines.append(_lpips(tests, measured))
         lines += _remarks(results)
         commits = _all(what["conditions"]["commit"] for what in (*runs, *tests))
         lines.append(f"Commit {commits}, {_dates(tests)}.")
@@ -110,6 +112,15 @@ def _fid(tests: list[dict[str, Any]], measured: list[Measured]) -> str:
         text += " AN UNTRAINED NETWORK: these numbers are no FID and can be compared with no other table."
     if count < ENOUGH:
         text += f" With fewer than {ENOUGH} pictures FID is biased upwards: only for ranking rows of this table."
+    return text
+
+
+def _lpips(tests: list[dict[str, Any]], measured: list[Measured]) -> str:
+    if LPIPS in measured[0].absent:
+        return f"LPIPS: not available: {measured[0].absent[LPIPS]}"
+    text = f"LPIPS: version 0.1, AlexNet, {_all(test['alexnet'] for test in tests)}, composite rounded to 8 bit."
+    if any("untrained" in test["alexnet"] for test in tests):
+        text += " AN UNTRAINED NETWORK: these numbers are no LPIPS and can be compared with no other table."
     return text
 
 

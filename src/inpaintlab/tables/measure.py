@@ -21,7 +21,7 @@ from inpaintlab.metrics import protocols
 from inpaintlab.programs import explain
 from inpaintlab.sweep import Launcher
 from inpaintlab.tables import to_wandb
-from inpaintlab.tables.spec import FID, Row, Table
+from inpaintlab.tables.spec import LPIPS, Row, Table
 
 AUTHORS = "authors' weights"
 
@@ -117,7 +117,7 @@ def measure(
         runs = sweep.run([[*of_job, *test] for of_job in job_overrides], launcher)
         lost = {run.folder: run.reason or run.state for run in runs if run.state not in (sweep.DONE, sweep.BEFORE)}
     results = {row.label: Measured() for row in table.rows}
-    no_fid = _prepare(table, composed)
+    absent = _prepare(table, composed)
     for number, ((row, seed), config) in enumerate(zip(jobs, composed, strict=True), 1):
         part = f"row {number} of {len(jobs)}: {row.label}" + (f", seed {seed}" if len(seeds) > 1 else "")
         try:
@@ -137,11 +137,11 @@ def measure(
     for label, path in given.items():
         first = next(row.experiment for row in table.rows if row.experiment)
         config = configs.compose([f"experiment={first}", f"masks={table.masks}", f"scale={scale}", *overrides])
-        no_fid = _prepare(table, [config])
+        absent = _prepare(table, [config])
         results[label] = _evaluated(config, path, f"{label}, evaluating {path.name}")
     for label, result in results.items():
         if result.summaries:
-            result.absent = {FID: no_fid} if no_fid else {}
+            result.absent = absent
             _fill(result, label)
     to_wandb.log(table, results)
     digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
@@ -199,15 +199,15 @@ def with_given(table: Table, given: Mapping[str, Path]) -> tuple[Table, dict[str
     return replace(table, rows=tuple(rows)), paths
 
 
-def _prepare(table: Table, composed: Sequence[Any]) -> str:
-    """Say in the configs what the table wants measured; why there can be no FID, if it is wanted."""
-    no_fid = ""
+def _prepare(table: Table, composed: Sequence[Any]) -> dict[str, str]:
+    """Say in the configs what the table wants measured; why a metric cannot be, by metric."""
+    absent = {}
     for config in composed:
-        if table.has_fid:
-            no_fid = weights.missing("inception", config.weights.inception)
+        for metric, network in table.networks.items():
+            absent[metric] = weights.missing(network, config.weights[network])
+            config.evaluation[metric] = not absent[metric]
         config.evaluation.protocol = table.protocols
-        config.evaluation.fid = table.has_fid and not no_fid
-    return no_fid
+    return {metric: reason for metric, reason in absent.items() if reason}
 
 
 def _read(config: Any) -> dict[str, Any] | None:
@@ -258,7 +258,8 @@ def _fill(result: Measured, label: str) -> None:
             tables.append(list(csv.DictReader(file)))
     result.bins = tuple(dict.fromkeys(line["bin"] for line in tables[0]))
     protocol = protocols.find(next(iter(result.summaries.values()))["protocol"])
-    for metric in (name for name, column in protocol.columns.items() if column.is_mean):
+    means = [name for name, column in protocol.columns.items() if column.is_mean]
+    for metric in means + [LPIPS] * (LPIPS in tables[0][0]):
         flat = np.array([[float(line[metric]) for line in lines] for lines in tables])
         if flat.shape[1] % len(result.bins):
             raise UserError(f"{label}: the pictures of {tables[0][0]['picture']} ... have unequal numbers of holes")

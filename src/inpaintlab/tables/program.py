@@ -146,8 +146,11 @@ def _given(arguments: Sequence[str]) -> dict[str, Path]:
 
 
 def _folder_name(id: str, scale: str, overrides: Sequence[str]) -> str:
+    from inpaintlab.config import digest
+
     extra = [o for o in overrides if not o.startswith("output=")]
-    return "-".join([id, scale, *(re.sub(r"[^\w.=]+", "_", o) for o in extra)])[:120]
+    name = "-".join([id, scale, *(re.sub(r"[^\w.=]+", "_", o) for o in extra)])
+    return name if len(name) <= 120 else f"{name[:110]}-{digest(extra)}"
 
 
 def _list(overrides: Sequence[str]) -> None:

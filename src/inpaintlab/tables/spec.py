@@ -12,7 +12,9 @@ import yaml
 from inpaintlab import paths
 from inpaintlab.errors import UserError
 
-FID = "fid"  # a metric of two sets of pictures, beside those of every protocol
+# Metrics beside those of every protocol, with the network that each needs; FID is one of two sets of pictures.
+FID, LPIPS = "fid", "lpips"
+NETWORKS = {FID: "inception", LPIPS: "alexnet"}
 # How far a number may lie from the published one and still count as published, in the metric's unit: of the order of
 # what two trainings, or two draws of some hundred test pictures, differ by.
 TOLERANCES = {"psnr": 0.3, "ssim": 0.01, "l1_pct": 0.2, "l2_pct": 0.1, "tv_pct": 1.0, "fid": 1.0}
@@ -24,7 +26,7 @@ class Metric:
     """A column group.
 
     Args:
-        key: in the protocol, or "fid".
+        key: in the protocol, or one of `NETWORKS`.
         label, decimals, unit: as printed.
         higher: whether larger values are better.
         tolerance: of the difference to a published number; None for that of `TOLERANCES`.
@@ -121,9 +123,9 @@ class Table:
         return [row.protocol for row in self.rows] if self.kind == "protocols" else self.protocol
 
     @property
-    def has_fid(self) -> bool:
-        """Whether Inception features are needed."""
-        return any(metric.key == FID for metric in self.metrics)
+    def networks(self) -> dict[str, str]:
+        """The metrics that need a pretrained network, and its name in `weights.FILES`."""
+        return {metric.key: NETWORKS[metric.key] for metric in self.metrics if metric.key in NETWORKS}
 
     @property
     def experiments(self) -> tuple[str, ...]:
@@ -210,7 +212,7 @@ def check_metrics(table: Table, where: str) -> None:
             protocols.find(table.protocols)
         if table.kind != "comparison":
             return
-        named = (*protocols.find(table.protocol).columns, FID)
+        named = (*protocols.find(table.protocol).columns, *NETWORKS)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     for metric in table.metrics:

@@ -94,7 +94,7 @@ def _missing(table: Table) -> Iterator[str]:
     data = sorted({choice["data"] for choice in chosen} - {"photos"})
     if data:
         yield f"data {', '.join(data)} (data.root=PICTURES)"
-    needed = {"inception"} if table.has_fid else set()
+    needed = set(table.networks.values())
     for model in {choice["model"] for choice in chosen}:
         text = (conf / "model" / f"{model}.yaml").read_text()
         needed |= {name for name in weights.FILES if f"${{weights.{name}}}" in text}
