@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,17 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from inpaintlab.layers.contextual import RULES, ContextualAttention, Rules, blocks, fast, plain, resize_nearest, shifts
+from inpaintlab.layers.contextual import (
+    RULES,
+    ContextualAttention,
+    Rules,
+    blocks,
+    fast,
+    plain,
+    resize_nearest,
+    shifts,
+    strips,
+)
 from inpaintlab.layers.contextual.flow import colour_wheel, flow_picture
 from inpaintlab.layers.contextual.rules import Setting, usable_patches
 
@@ -254,6 +266,7 @@ def test_memory_grows_with_the_positions_not_with_their_square(monkeypatch: pyte
     """Training on a map of four times the height: four times the memory, where the whole matrix would be sixteen."""
     monkeypatch.setattr(fast, "ROWS", 1)
     monkeypatch.setitem(fast.BLOCK, "cpu", 1)
+    monkeypatch.setattr(strips, "KEPT", 0)
     elements, saved = [], []
     for height in (16, 64):
         features = maps(1, 2, height, 16, dtype=torch.float32).requires_grad_()
@@ -269,6 +282,29 @@ def test_memory_grows_with_the_positions_not_with_their_square(monkeypatch: pyte
     assert elements[1] <= 4.1 * elements[0]
     assert elements[1] < positions**2 / 2
     assert saved[1] <= 4.1 * saved[0]
+
+
+def test_memory_kept_for_the_next_pass_carries_nothing_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither numbers, from larger maps or poisoned, nor what forbids a use: inference mode, or another thread's."""
+    layer, hole = ContextualAttention(), random_hole(1, 12, 12, 0.2).float()
+    features = maps(1, 3, 12, 12, dtype=torch.float32).requires_grad_()
+
+    def work() -> list[Tensor]:
+        output = layer(features, hole)
+        return [output.detach(), *torch.autograd.grad(output.square().sum(), features)]
+
+    monkeypatch.setattr(strips, "_kept", threading.local())
+    expected = work()
+    with torch.inference_mode():
+        layer(maps(2, 3, 24, 20, dtype=torch.float32))
+    buffers = strips._kept.__dict__["torch.float32"]
+    assert buffers
+    for buffer in buffers.values():
+        buffer.fill_(torch.nan)
+    with ThreadPoolExecutor(4) as pool:
+        results = [work(), *(job.result() for job in [pool.submit(work) for _ in range(16)])]
+    for found in results:
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 # ---------------------------------------------------------------------- the interface
