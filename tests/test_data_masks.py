@@ -13,7 +13,7 @@ from PIL import Image
 from inpaintlab.data import bins, seeds
 from inpaintlab.data.datamodule import InpaintingData
 from inpaintlab.data.geometry import Geometry
-from inpaintlab.data.holes import Box, FreeForm, Hole, HoleSource, Several
+from inpaintlab.data.holes import GROWTH, Box, FreeForm, Hole, HoleSource, Several
 from inpaintlab.data.mask_folder import MaskFolder, touches_border
 from inpaintlab.data.pictures import Folder
 from inpaintlab.data.quick_draw import QuickDraw
@@ -166,7 +166,7 @@ class Slow(FreeForm):
         least, most = int(low * height * width) + 1, int(high * height * width)
         target = int(rng.integers(least, most + 1))
         hole, scale = np.zeros((height, width), np.uint8), 1.0
-        for shape in self._shapes(rng, height, width):
+        for shape in self._shapes(rng, height, width, 1 + GROWTH * target / (height * width)):
             more = hole.copy()
             shape.paint(more, scale)
             if more.sum() > most:

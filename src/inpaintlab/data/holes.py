@@ -20,6 +20,7 @@ from inpaintlab.data import seeds
 from inpaintlab.errors import UserError
 
 Hole = NDArray[np.uint8]
+GROWTH = 2.0  # a shape of a hole of share s is 1 + 2 s times as large
 
 
 class HoleSource(ABC):
@@ -54,12 +55,13 @@ class HoleSource(ABC):
 class FreeForm(HoleSource):
     """Strokes and blobs, added until the share of missing pixels lies in the bin.
 
-    Each hole aims at a share drawn evenly from its bin. The shape that overshoots the bin's upper limit is taken
-    back and replaced by smaller ones, down to single pixels, so the measured share is always inside (low, high].
+    Each hole aims at a share drawn evenly from its bin; the larger that is the larger are its shapes, so that a few
+    suffice. The shape that overshoots the bin's upper limit is taken back and replaced by smaller ones, down to single
+    pixels, so the measured share is always inside (low, high].
 
     Args:
         bins: such as "0.1-0.2".
-        width: smallest and largest stroke width, as a share of the shorter side.
+        width: smallest and largest stroke width of the smallest holes, as a share of the shorter side.
         blobs: probability that a shape is an ellipse instead of a stroke.
     """
 
@@ -83,7 +85,7 @@ class FreeForm(HoleSource):
         target = int(rng.integers(least, most + 1))
         hole: Hole = np.zeros((height, width), np.uint8)
         share, scale = 0, 1.0  # share is exact or, between two looks, more than the truth
-        for shape in self._shapes(rng, height, width):
+        for shape in self._shapes(rng, height, width, 1 + GROWTH * target / total):
             if share + shape.area < target and scale == 1:
                 shape.paint(hole)  # cannot reach the target: nothing to look at
                 share += shape.area
@@ -101,24 +103,25 @@ class FreeForm(HoleSource):
                 break
         return hole
 
-    def _shapes(self, rng: np.random.Generator, height: int, width: int) -> Iterator[Shape]:
-        """Endless shapes.
+    def _shapes(self, rng: np.random.Generator, height: int, width: int, growth: float) -> Iterator[Shape]:
+        """Endless shapes, `growth` times as large as those of the smallest holes.
 
-        Random numbers are drawn for eight shapes at a time: the calls cost more than the drawing.
+        Random numbers are drawn for as many shapes at a time as a hole needs: the calls cost more than the drawing.
         """
-        side, count = min(height, width), 8
+        side, count = growth * min(height, width), 14
         low, high = (value * side for value in self.width)
         while True:
-            starts = rng.random((count, 2)) * (width, height)
-            thickness = low + rng.random((count, 2)) * (high - low)
-            is_blob = (rng.random(count) < self.blobs).tolist()
-            turns = rng.normal(0, 0.9, (count, 6)).cumsum(1) + rng.random((count, 1)) * 2 * np.pi
-            lengths = (0.08 + 0.17 * rng.random((count, 6))) * side
+            even = rng.random((count, 13))
+            starts = even[:, :2] * (width, height)
+            thickness = low + even[:, 2:4] * (high - low)
+            is_blob = (even[:, 4] < self.blobs).tolist()
+            steps = (2 + 5 * even[:, 5]).astype(int).tolist()
+            lengths = (0.08 + 0.17 * even[:, 6:12]) * side
+            turns = (0.9 * rng.standard_normal((count, 6))).cumsum(1) + 2 * np.pi * even[:, 12:]
             path = np.zeros((count, 7, 2))
             np.multiply(np.cos(turns), lengths, out=path[:, 1:, 0])
             np.multiply(np.sin(turns), lengths, out=path[:, 1:, 1])
             path = path.cumsum(1)
-            steps = rng.integers(2, 7, count).tolist()
             pixels = (starts[:, None] + path).round().astype(np.int32)
             widths, whole = thickness.tolist(), lengths.sum(1).tolist()
             for i in range(count):

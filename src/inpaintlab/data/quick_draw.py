@@ -35,7 +35,8 @@ class QuickDraw(FreeForm):
         super().__init__(bins, (width[0] / NATIVE, width[1] / NATIVE))
         self.enlarged: tuple[float, float] = (enlarged[0], enlarged[1])
 
-    def _shapes(self, rng: np.random.Generator, height: int, width: int) -> Iterator[Shape]:
+    def _shapes(self, rng: np.random.Generator, height: int, width: int, growth: float) -> Iterator[Shape]:
+        del growth  # the strokes of a larger hole are as thin, and more
         side, count, most = min(height, width), 8, 32
         scale = rng.uniform(*self.enlarged) * side
         while True:
