@@ -9,10 +9,8 @@ the definition. The plain layer's backward pass is the released one, which is no
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -21,6 +19,7 @@ import torch.nn.functional as F
 from coherent_plain import Plain
 from torch import Tensor, nn
 
+from inpaintlab import record
 from inpaintlab.data.holes import FreeForm
 from inpaintlab.layers.coherent import CoherentAttention
 from inpaintlab.networks.csa_stages import Refinement
@@ -145,13 +144,6 @@ def share(rounds: int) -> dict[str, float]:
     return shares
 
 
-def processor() -> str:
-    """What the system calls it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    named = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
-    return named[0].partition(":")[2].strip() if named else platform.processor() or platform.machine()
-
-
 def main() -> None:
     """Check, measure, print; put the table into the pages if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -169,7 +161,8 @@ def main() -> None:
     lines, worst = layers(options.rounds)
     notes = (
         f"Milliseconds of process CPU time, medians of {options.rounds} alternating rounds, {options.threads} thread"
-        f"{'s' * (options.threads > 1)} of {processor()}, torch {torch.__version__}, float32, released similarities. "
+        f"{'s' * (options.threads > 1)} of {record.processor()}, torch {torch.__version__}, float32, released "
+        "similarities. "
         "The plain layer works through the positions as the released code does and has its backward pass, which is "
         "not the derivative. Largest relative differences: "
         + ", ".join(f"{what} {value:.0e}" for what, value in worst.items())

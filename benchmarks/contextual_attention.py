@@ -7,7 +7,6 @@ to agree. Memory is measured in a process of its own per entry. `--publish` puts
 from __future__ import annotations
 
 import argparse
-import platform
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import contextual_plain
 import torch
 from torch import Tensor
 
+from inpaintlab import record
 from inpaintlab.layers.contextual import RULES, ContextualAttention
 from inpaintlab.tables.publish import fill_blocks
 
@@ -131,15 +131,6 @@ def row(train: bool, side: int, batch: int, rounds: int, device: str) -> str:
     )
 
 
-def processor(device: str) -> str:
-    """What the system calls it."""
-    if device != "cpu":
-        return torch.cuda.get_device_name()
-    cpuinfo = Path("/proc/cpuinfo")
-    named = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
-    return named[0].partition(":")[2].strip() if named else platform.processor() or platform.machine()
-
-
 def main() -> None:
     """Check, measure, print; put the table into the pages if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -169,10 +160,10 @@ def main() -> None:
                 print(lines[-1], file=sys.stderr, flush=True)
     timed = "Process CPU time of one thread" if options.device == "cpu" else "Time"
     notes = (
-        f"{timed} of {processor(options.device)}, torch {torch.__version__}, float32, {CHANNELS} channels, random "
-        "non-negative features with a centred hole of a quarter of the area; medians of alternating rounds. Memory is "
-        "the peak above features and hole, each in a process of its own. The difference is the relative 2-norm of that "
-        "of the outputs, or of the features' gradients. At 128 x 128 positions (pictures of 1024 x 1024) the plain "
+        f"{timed} of {record.processor(options.device)}, torch {torch.__version__}, float32, {CHANNELS} channels, "
+        "random non-negative features with a centred hole of a quarter of the area; medians of alternating rounds. "
+        "Memory is the peak above features and hole, each in a process of its own. The difference is the relative "
+        "2-norm of that of the outputs, or of the features' gradients. At 128 x 128 positions (pictures of 1024 x 1024) the plain "
         "layer would need 19 matrices of 1 GB, 38 in training, and is not run."
     )
     text = "\n".join([*lines, "", notes])

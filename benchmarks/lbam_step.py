@@ -9,13 +9,11 @@ plain Adam. `--publish` puts the table into the pages.
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,6 +21,7 @@ import torch
 from lbam_plain import Plain, PlainCritic
 from torch import Tensor, nn
 
+from inpaintlab import record
 from inpaintlab.batch import Batch
 from inpaintlab.losses.adversarial import Wasserstein, gradient_penalty
 from inpaintlab.losses.reconstruction import masked_l1
@@ -211,13 +210,6 @@ def alternate(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
     return {name: median(values) for name, values in seconds.items()}
 
 
-def processor() -> str:
-    """What the system calls it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    named = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
-    return named[0].partition(":")[2].strip() if named else platform.processor() or platform.machine()
-
-
 def main() -> None:
     """Check, measure, print; put the table into the pages if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -251,7 +243,8 @@ def main() -> None:
         )
     notes = (
         f"Process CPU time, medians of {4 * options.rounds} and {options.rounds} alternating rounds, "
-        f"{options.threads} thread{'s' * (options.threads > 1)} of {processor()}, torch {torch.__version__}, {SIDE} x "
+        f"{options.threads} thread{'s' * (options.threads > 1)} of {record.processor()}, torch {torch.__version__}, "
+        f"{SIDE} x "
         f"{SIDE} pixels, float32; bf16 is autocast with channels_last. Released network (no batch norm); VGG terms "
         "left out on both sides. Relative differences from the plain build: output "
         f"{gaps['forward']:.0e} (bf16 {gaps['bf16']:.0e}); gradients of the first step, generator and critic, "
