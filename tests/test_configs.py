@@ -123,6 +123,9 @@ def test_run_folder_follows_what_changes_the_training_only() -> None:
         "weights.inception=random",
         "evaluation.lpips=true",
         "weights.alexnet=random",
+        "evaluation.fid_torchvision=true",
+        "evaluation.seconds=true",
+        "weights.inception_torchvision=random",
     ):
         assert folder(same) == folder(), same
     for other in (
@@ -147,6 +150,7 @@ def test_evaluation_key_follows_pairs_and_protocol_only() -> None:
     assert key() != key("evaluation.fid=true") != key("evaluation.fid=true", "weights.inception=random")
     assert key() != key("evaluation.lpips=true") != key("evaluation.lpips=true", "weights.alexnet=random")
     assert key() != key("evaluation.protocol=[standard,rn]")
+    assert key() != key("evaluation.seconds=true")
     assert key() != key("masks=center")
     assert key() != key("data.pairs_seed=1")
     assert key() != key("data.geometry.size=64")

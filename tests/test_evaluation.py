@@ -149,6 +149,12 @@ def test_protocols_and_fid_are_asked_for_by_config(
     assert asked["means"]["all"].pop("fid") > 0
     assert asked["means"]["all"] == plain["means"]["all"]
     assert "inception" not in plain
+    monkeypatch.setattr(weights, "inception_torchvision", lambda source: Pixels())
+    both = measured("evaluation.fid=true", "evaluation.fid_torchvision=true")
+    assert both["inception_torchvision"] == both["inception"] == "pixels"
+    assert both["means"]["all"]["fid_torchvision"] == both["means"]["all"]["fid"] > 0
+    with pytest.raises(FileNotFoundError, match="needed for LPIPS, is not here"):
+        measured("evaluation.lpips=true")
 
 
 class Pixels(torch.nn.Module):

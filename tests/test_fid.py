@@ -106,7 +106,7 @@ def grey(image: Tensor, hole: Tensor) -> Output:
 def test_evaluation_gives_the_distance_per_bin_and_of_all(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
     plain = evaluation.evaluate(grey, pairs).means()
-    means = evaluation.evaluate(grey, pairs, inception=Tiny()).means()
+    means = evaluation.evaluate(grey, pairs, extractors={"fid": Tiny()}).means()
     network, of = Tiny(), {}
     for number in range(len(pairs)):
         truth, hole, _, bin = pairs.load(number)
@@ -122,14 +122,15 @@ def test_evaluation_gives_the_distance_per_bin_and_of_all(compose: Compose) -> N
 @pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 7}, {"workers": 2}])
 def test_distance_does_not_depend_on_how_it_is_computed(compose: Compose, options: dict[str, int]) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    base = evaluation.evaluate(grey, pairs, inception=Tiny())
-    assert evaluation.evaluate(grey, pairs, inception=Tiny(), **options).means() == base.means()
+    base = evaluation.evaluate(grey, pairs, extractors={"fid": Tiny()})
+    assert evaluation.evaluate(grey, pairs, extractors={"fid": Tiny()}, **options).means() == base.means()
 
 
 def _share(rank: int, where: str, overrides: list[str], expected: dict[str, dict[str, float]]) -> None:
     dist.init_process_group("gloo", init_method=f"file://{where}", rank=rank, world_size=2)
     pairs = instantiate(configs.compose(overrides).data, _convert_="all").pairs()
-    shared = evaluation.evaluate(grey, pairs, protocol=["standard", "lbam"], inception=Tiny(), rank=rank, world=2)
+    options = {"protocol": ["standard", "lbam"], "extractors": {"fid": Tiny(), "other": Tiny()}}
+    shared = evaluation.evaluate(grey, pairs, **options, rank=rank, world=2)
     assert shared.means() == expected
     dist.destroy_process_group()
 
@@ -138,6 +139,8 @@ def _share(rank: int, where: str, overrides: list[str], expected: dict[str, dict
 def test_two_processes_give_exactly_what_one_gives(tiny: list[str], tmp_path: Path) -> None:
     overrides = ["experiment=msanet_places2_mum", *tiny]
     pairs = instantiate(configs.compose(overrides).data, _convert_="all").pairs()
-    alone = evaluation.evaluate(grey, pairs, protocol=["standard", "lbam"], inception=Tiny()).means()
-    assert {"psnr", "lbam/psnr", "fid"} < set(alone["all"])
+    options = {"protocol": ["standard", "lbam"], "extractors": {"fid": Tiny(), "other": Tiny()}}
+    alone = evaluation.evaluate(grey, pairs, **options).means()
+    assert {"psnr", "lbam/psnr", "fid", "other"} < set(alone["all"])
+    assert alone["all"]["other"] == alone["all"]["fid"]
     torch.multiprocessing.spawn(_share, (str(tmp_path / "meeting"), overrides, alone), nprocs=2)

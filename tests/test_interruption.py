@@ -24,13 +24,24 @@ from inpaintlab.papers.base import InpaintingModule
 
 Compose = Callable[..., configs.DictConfig]
 # One experiment for each kind of system; every test of a real kill runs with all of them.
-KINDS_OF_SYSTEM = ("msanet_places2_mum", "lbam_paris")
+KINDS_OF_SYSTEM = ("msanet_places2_mum", "lbam_paris", "deepfill_v1_places2", "csa_celeba_irregular")
 SMALL = {
     "lbam_paris": [
         "data.geometry.size=128",
         "data.batch_size=4",
         "model.discriminator.layers=5",
         "model.discriminator.width=0.25",
+    ],
+    "deepfill_v1_places2": [
+        "data.geometry.size=64",
+        "model.discriminator.local_size=32",
+        "model.generator_every=6",  # five critic steps to one of the generator
+    ],
+    "csa_celeba_irregular": [  # two discriminators and the consistency loss, by an untrained VGG-16
+        "data.geometry.size=64",
+        "model.discriminator.feature=patch",
+        "model.vgg={_target_: inpaintlab.weights.vgg16, source: random, layers: [pool3, relu4_3], normalise: true}",
+        "model.loss_weights.consistency=0.01",
     ],
 }
 TWO_PROCESSES = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.log_every=1", "data.workers=1"]

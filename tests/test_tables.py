@@ -29,7 +29,11 @@ def test_every_spec_names_what_exists(id: str) -> None:
     assert set(table.experiments) <= set(configs.options("experiment"))
     if table.kind == "comparison":
         assert table.masks in configs.options("masks")
-        assert {metric.key for metric in table.metrics} <= {*protocols.find(table.protocol).columns, "fid"}
+        assert {metric.key for metric in table.metrics} <= {
+            *protocols.find(table.protocol).columns,
+            *weights.NETWORKS,
+            *spec.TIMES,
+        }
         for bin in table.bins:
             assert bin in (*bins.IRREGULAR, "all", "fixed25", "center")
 
@@ -66,11 +70,12 @@ def test_rows_shared_by_two_tables_are_one_run_with_one_published_value() -> Non
         ({"rows": [{"lable": "a"}]}, "unknown key 'lable'; did you mean 'label'?"),
         (
             {"metrics": {"vif": {"label": "VIF", "decimals": 3}}},
-            "x.yaml: protocol 'standard' has no metric 'vif'; it has psnr, ssim, l1_pct, l2_pct, fid, lpips",
+            "x.yaml: protocol 'standard' has no metric 'vif'; it has psnr, ssim, l1_pct, l2_pct, fid, fid_torchvision, "
+            "lpips, seconds, training_seconds",
         ),
         (
             {"protocol": "rn", "metrics": {"l2_pct": {"label": "L2", "decimals": 2}}},
-            "it has psnr, ssim, l1_pct, fid, lpips",
+            "it has psnr, ssim, l1_pct, fid, fid_torchvision, lpips, seconds, training_seconds",
         ),
         ({"protocol": "rm"}, "x.yaml: metric protocol 'rm' is unknown; known are standard"),
         ({"metrics": {"fid": {"label": "FID", "decimals": 3}}}, ""),
@@ -282,6 +287,24 @@ def test_lpips_is_measured_picture_by_picture_where_the_weights_are(
     lines = [line for line in csv.DictReader(files[1].open()) if line["metric"] == "lpips"]
     assert all(0 < float(line["measured"]) < 2 for line in lines)
     assert float(lines[1]["low"]) <= float(lines[1]["against_reference"]) <= float(lines[1]["high"])
+
+
+def test_times_per_picture_are_columns_without_intervals(
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = spec.load("msanet.table3")
+    times = tuple(spec.Metric(key, key, 4, "s", higher=False) for key in spec.TIMES)
+    monkeypatch.setattr(spec, "load", lambda id: dataclasses.replace(table, metrics=(*table.metrics, *times)))
+    assert program.reproduce("msanet.table3", "demo", overrides) == 0
+    printed = capsys.readouterr().out
+    assert "- Seconds: one picture at a time, float32, " in printed
+    assert "- Training time: per picture of a batch" in printed
+    assert "seconds against" not in printed
+    (folder,) = (tmp_path / "runs" / "tables").glob("msanet.table3-demo*")
+    for key in spec.TIMES:
+        lines = [line for line in csv.DictReader((folder / "table.csv").open()) if line["metric"] == key]
+        assert all(0 < float(line["measured"]) < 60 for line in lines)
+        assert {line["against_reference"] for line in lines} == {""}
 
 
 def test_a_pooled_metric_is_read_from_the_evaluation_and_has_no_interval(

@@ -29,6 +29,11 @@ OF_CRITICS = {"train/discriminator", "train/adversarial", "train/score_fake", "t
 SYSTEMS = {
     "msanet_places2_mum": ([], {"train/l2", "train/perceptual", "train/style"}),
     "lbam_paris": (["data.geometry.size=128", "model.discriminator.width=0.25"], {"train/l1", *OF_CRITICS}),
+    "deepfill_v1_places2": (
+        ["data.geometry.size=64", "model.discriminator.local_size=32", "model.generator_every=2"],
+        {"train/l1", *OF_CRITICS},
+    ),
+    "csa_celeba_irregular": (["data.geometry.size=64"], {"train/l1", *OF_CRITICS}),
 }
 
 

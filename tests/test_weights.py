@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 
 from inpaintlab import config as configs
 from inpaintlab import train, weights
@@ -93,6 +94,35 @@ def test_inception_equals_torch_fidelitys_own(tmp_path: Path) -> None:
     torch.save({"fc.bias": state["fc.bias"]}, path)
     with pytest.raises(UserError, match=r"not torch-fidelity's weights of Inception v3: .*Missing key"):
         weights.inception(str(path))
+
+
+def test_inception_of_torchvision_sees_what_edgeconnects_script_shows_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = torchvision.models.inception_v3(weights=None, init_weights=False).eval()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight)
+    path = tmp_path / "mine.pth"
+    torch.save(network.state_dict(), path)
+    pictures = torch.randint(0, 256, (2, 3, 40, 56), dtype=torch.uint8)
+    seen: list[torch.Tensor] = []
+    network.avgpool.register_forward_hook(lambda module, given, found: seen.append(found.flatten(1)))
+    shown = torch.nn.functional.interpolate(pictures / 255, (299, 299), mode="bilinear", align_corners=False)
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.no_grad():
+        network((shown * deviation.view(3, 1, 1) + mean.view(3, 1, 1) - 0.5) / 0.5)
+    ours = weights.inception_torchvision(str(path))
+    assert ours.origin.startswith("mine.pth, SHA-256 ")
+    torch.testing.assert_close(ours(pictures), seen[0], rtol=1e-4, atol=1e-5 * float(seen[0].abs().max()))
+    assert seen[0].shape == (2, 2048)
+    assert seen[0].std() > 0
+    assert not any(weight.requires_grad for weight in ours.parameters())
+    untrained = weights.inception_torchvision("random")
+    assert untrained.origin == "untrained (random weights)"
+    assert torch.equal(untrained(pictures), weights.inception_torchvision("random")(pictures))
+    torch.save({"fc.bias": torch.zeros(1000)}, path)
+    with pytest.raises(UserError, match=r"not torchvision's weights of Inception v3: .*Missing key"):
+        weights.inception_torchvision(str(path))
 
 
 def test_missing_inception_is_one_sentence(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from inpaintlab import paths
 from inpaintlab.errors import UserError
+from inpaintlab.weights import NETWORKS
 
 # Runs that differ only here are the same training, or differ by the seed alone, and share a folder.
 NOT_IN_RUN_NAME = (
@@ -45,8 +46,7 @@ NOT_IN_RUN_NAME = (
     "data.max_failed",
     "data.test_masks_in_training",
     "data.workers",
-    "weights.inception",
-    "weights.alexnet",
+    *(f"weights.{network}" for network in NETWORKS.values()),
 )
 # Of the trainer's options, those that change what is learnt; where they are not off they are part of a run's name.
 OFF = {"accumulate": 1, "clip_norm": None, "average": None}
@@ -148,10 +148,11 @@ def evaluation_key(config: dict[str, Any]) -> str:
         content["evaluation.average"] = True
     for key in ("pictures.on_broken", "pictures.scan_cache"):
         _drop(content["data.pictures"], key.split(".")[1])
-    if _get(config, "evaluation.fid"):
-        content["weights.inception"] = _get(config, "weights.inception")
-    if _get(config, "evaluation.lpips"):
-        content["weights.alexnet"] = _get(config, "weights.alexnet")
+    for metric, network in NETWORKS.items():
+        if _get(config, f"evaluation.{metric}"):
+            content[f"weights.{network}"] = _get(config, f"weights.{network}")
+    if _get(config, "evaluation.seconds"):
+        content["evaluation.seconds"] = True
     return digest(content)
 
 

@@ -16,6 +16,7 @@ from inpaintlab import config as configs
 from inpaintlab import paths
 from inpaintlab.errors import UserError
 from inpaintlab.programs import run_program
+from inpaintlab.weights import NETWORKS
 
 if TYPE_CHECKING:
     import torch
@@ -112,16 +113,19 @@ def _evaluate(
     require_writable(out)
     data = checkpoint.build(test["data"], "inpaintlab.data.")
     options = test["evaluation"]
-    inception = weights.inception(test["weights"]["inception"]).to(device) if options["fid"] else None
-    network = weights.lpips(test["weights"]["alexnet"]).to(device) if options["lpips"] else None
+    makers = {"fid": weights.inception, "fid_torchvision": weights.inception_torchvision}
+    extractors = {
+        metric: make(test["weights"][NETWORKS[metric]]).to(device) for metric, make in makers.items() if options[metric]
+    }
+    perceptual = weights.lpips(test["weights"]["alexnet"]).to(device) if options[lpips.KEY] else None
     pairs = data.pairs(split)
     with Bar(label, len(range(rank, len(pairs), world)), quiet=rank > 0) as bar:
         result = evaluation.evaluate(
             restored.generator,
             pairs,
             protocol=options["protocol"],
-            more={lpips.KEY: lpips.column(network)} if network else {},
-            inception=inception,
+            more={lpips.KEY: lpips.column(perceptual)} if perceptual else {},
+            extractors=extractors,
             batch_size=options["batch_size"],
             keep=options["keep"],
             extremes=EXTREMES if options["keep"] else 0,
@@ -133,6 +137,8 @@ def _evaluate(
         )
     if rank:
         return
+    if options["seconds"]:
+        result.seconds = evaluation.seconds_per_picture(restored.generator, pairs, device)
     training = restored.config
     conditions = {
         "system": restored.system,
@@ -144,8 +150,9 @@ def _evaluate(
         "weights": restored.digest(),
         "average": options["average"],
         "protocol": options["protocol"],
-        **({"inception": inception.origin} if inception else {}),
-        **({"alexnet": network.origin} if network else {}),
+        **{NETWORKS[metric]: network.origin for metric, network in extractors.items()},
+        **({"alexnet": perceptual.origin} if perceptual else {}),
+        **({"timed_on": record.processor(str(device))} if options["seconds"] else {}),
         "split": split,
         "size": data.geometry.size,
         "pictures": type(data.pictures).__name__,
@@ -203,8 +210,7 @@ def _hydra(config: DictConfig) -> None:
     print(
         f"{result['name']} seed {result['seed']}, {result['batches']} batches, scale {result['scale']}: "
         f"{result['pairs']} pairs ({result['pairs_digest']}), protocol {protocol}"
-        + (f", FID by Inception v3, {result['inception']}" if "inception" in result else "")
-        + (f", LPIPS by AlexNet, {result['alexnet']}" if "alexnet" in result else "")
+        + "".join(f", {metric} by {result[name]}" for metric, name in NETWORKS.items() if name in result)
     )
     width = max(10, *(len(metric) + 1 for metric in metrics))
     print(" " * width + "".join(f"{bin:>10}" for bin in bins))

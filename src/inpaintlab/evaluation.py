@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from inpaintlab.metrics.per_picture import PerPicture
 
 Picture = NDArray[np.uint8]
 Kept = tuple[Picture, Picture, Picture]  # truth, hole, result
+TIMED = 9
 RANKED = "psnr"  # what calls a picture good or bad; every protocol has it
 Generator = Callable[..., Any]
 
@@ -41,14 +43,16 @@ class Evaluation:
         pairs: the manifest.
         rows: per pair, the metrics.
         kept: for some pairs, (truth, hole, result), 8 bit.
-        features: (pairs, 2, D), of truth and result, if FID was asked for.
+        features: (pairs, 2, D), of truth and result, by the metric that they are for: kinds of FID.
+        seconds: per picture, if that was asked for; see `seconds_per_picture`.
     """
 
     protocol: protocols.Protocol
     pairs: list[Pair]
     rows: list[dict[str, float]]
     kept: dict[int, Kept] = field(default_factory=dict)
-    features: NDArray[np.float32] | None = None
+    features: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    seconds: float | None = None
 
     def means(self) -> dict[str, dict[str, float]]:
         """The numbers by bin, means as a rule; "all" is the mean over the bins, as MSA-Net's Tables 2-5 average.
@@ -60,10 +64,12 @@ class Evaluation:
             by_bin.setdefault(pair.bin, []).append(number)
         means = {bin: self.protocol.pool([self.rows[n] for n in numbers]) for bin, numbers in by_bin.items()}
         means["all"] = {k: float(np.mean([m[k] for m in means.values()])) for k in self.protocol.columns}
-        if self.features is not None:
+        for metric, features in self.features.items():
             for bin, values in means.items():
-                chosen = self.features[by_bin.get(bin, slice(None))]
-                values["fid"] = fid.frechet(chosen[:, 0], chosen[:, 1])
+                chosen = features[by_bin.get(bin, slice(None))]
+                values[metric] = fid.frechet(chosen[:, 0], chosen[:, 1])
+        if self.seconds is not None:
+            means = {bin: values | {"seconds": self.seconds} for bin, values in means.items()}
         return means
 
 
@@ -74,7 +80,7 @@ def evaluate(
     *,
     protocol: str | Sequence[str] = "standard",
     more: Mapping[str, protocols.Column] | None = None,
-    inception: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    extractors: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] | None = None,
     batch_size: int = 8,
     workers: int = 0,
     keep: int = 0,
@@ -90,7 +96,7 @@ def evaluate(
         generator: in eval mode, with an attribute `multiple` if its input sizes must be multiples of it.
         protocol: of the metrics; of several, see `protocols.find`.
         more: metrics beside those of the protocol, LPIPS say.
-        inception: features of 8-bit pictures on `device`; with it FID is measured, too.
+        extractors: features of 8-bit pictures on `device`, by the name under which their FID is measured, too.
         keep: how many results to keep as pictures, spread evenly over the pairs.
         extremes: how many to keep, too, of the best and of the worst, against the mean of their bin.
         rank, world: with several processes each takes its share of the pairs, and all return all numbers.
@@ -101,8 +107,8 @@ def evaluate(
     mine = range(rank, len(pairs), world)
     shown = set(pairs.spread(keep))
     # A process that evaluates alone, for sample pictures say, must not wait for the others to gather with it.
-    table, features = (PerPicture(sync_on_compute=world > 1).to(device) for _ in range(2))
-    extract = fid.Features(inception) if inception else None
+    extracts = {metric: fid.Features(network) for metric, network in (extractors or {}).items()}
+    table, *features = (PerPicture(sync_on_compute=world > 1).to(device) for _ in range(1 + len(extracts)))
     kept, ends, done = {}, _Extremes(extremes), 0
     for raw in loader(pairs.chosen(mine), workers, batch_size=batch_size):
         truths, holes = _arrays(raw["image"]), raw["hole"][:, 0].numpy()
@@ -111,14 +117,14 @@ def evaluate(
         with torch.autocast(torch.device(device).type, enabled=False):
             filled = inpaint(generator, batch.image, batch.hole, getattr(generator, "multiple", 1))
             results = to_uint8(filled)
-            found = extract(raw["name"], on_device["image"], results) if extract else None
+            found = [extract(raw["name"], on_device["image"], results) for extract in extracts.values()]
         composites, pictures = _arrays(filled), _arrays(results)
         for i, (composite, truth, hole) in enumerate(zip(composites, truths, holes, strict=True)):
             number = mine[done]
             row = chosen.measure(composite, truth, hole)
             table.update(number, torch.tensor([row[name] for name in chosen.columns], dtype=torch.float64))
-            if found is not None:
-                features.update(number, found[i])
+            for collected, of_batch in zip(features, found, strict=True):
+                collected.update(number, of_batch[i])
             pictures_of = (truth, hole, pictures[i])
             if number in shown:
                 kept[number] = pictures_of
@@ -130,10 +136,32 @@ def evaluate(
     kept |= ends.chosen()
     manifest = [pairs.describe(number) for number in numbers]
     result = Evaluation(chosen, manifest, rows, kept)
-    if extract:
-        of_pairs = features.compute()
-        result.features = torch.stack([of_pairs[number] for number in numbers]).numpy()
+    for metric, collected in zip(extracts, features, strict=True):
+        of_pairs = collected.compute()
+        result.features[metric] = torch.stack([of_pairs[number] for number in numbers]).numpy()
     return result
+
+
+@torch.no_grad()
+def seconds_per_picture(generator: Generator, pairs: PairSet, device: str | torch.device = "cpu") -> float:
+    """Median time for one picture at a time, of `TIMED` pairs spread evenly, after one that is not counted."""
+    taken = []
+    for number in [0, *pairs.spread(TIMED)]:
+        truth, hole, *_ = pairs.load(number)
+        image = torch.from_numpy(truth).to(device).permute(2, 0, 1)[None] / 255
+        missing = torch.from_numpy(hole).to(device)[None, None].float()
+        _wait(device)
+        start = time.perf_counter()
+        with torch.autocast(torch.device(device).type, enabled=False):
+            inpaint(generator, image, missing, getattr(generator, "multiple", 1))
+        _wait(device)
+        taken.append(time.perf_counter() - start)
+    return float(np.median(taken[1:]))
+
+
+def _wait(device: str | torch.device) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 class _Extremes:

@@ -31,6 +31,17 @@ def commit() -> str:
         return f"inpaintlab {version('inpaintlab')}"
 
 
+def processor(device: str = "cpu") -> str:
+    """What the system calls the processor, or the GPU."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    named = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
+    return named[0].partition(":")[2].strip() if named else platform.processor() or platform.machine()
+
+
 def conditions() -> dict[str, Any]:
     """Date, commit, versions and processor."""
     import torch

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from inpaintlab.metrics.lpips import Lpips
-    from inpaintlab.networks.inception import Inception
+    from inpaintlab.networks.inception import Inception, InceptionOfTorchvision
     from inpaintlab.networks.vgg import Vgg16
 
 FOLDER = "INPAINTLAB_WEIGHTS"
@@ -50,8 +50,17 @@ FILES = {
     "inception": File(
         "weights-inception-2015-12-05-6726825d.pth", "6726825d", "torch-fidelity's Inception v3 (2015)", "FID"
     ),
+    "inception_torchvision": File(
+        "inception_v3_google-0cc3c7bd.pth",
+        "0cc3c7bd",
+        "torchvision's Inception v3, IMAGENET1K_V1",
+        "FID as EdgeConnect's script takes it",
+    ),
     "alexnet": File("alexnet-owt-7be5be79.pth", "7be5be79", "torchvision's AlexNet, IMAGENET1K_V1", "LPIPS"),
 }
+
+# Metrics that need one of these files.
+NETWORKS = {"fid": "inception", "fid_torchvision": "inception_torchvision", "lpips": "alexnet"}
 
 
 def folders() -> list[Path]:
@@ -125,29 +134,31 @@ def inception(source: str | None) -> Inception:
     Raises:
         FileNotFoundError, UserError: see `find`.
     """
-    from inpaintlab.networks.inception import RANDOM, Inception
+    from inpaintlab.networks.inception import Inception
 
-    if source == RANDOM:
-        return Inception(RANDOM)
-    path = find("inception", source)
-    return Inception(_read(path), f"{path.name}, SHA-256 {_sha256(path)[:8]}")
+    return Inception(*_of("inception", source))
+
+
+def inception_torchvision(source: str | None) -> InceptionOfTorchvision:
+    """The same with torchvision's network; see `inception`."""
+    from inpaintlab.networks.inception import InceptionOfTorchvision
+
+    return InceptionOfTorchvision(*_of("inception_torchvision", source))
 
 
 def lpips(source: str | None) -> Lpips:
-    """LPIPS with AlexNet's features.
+    """LPIPS with AlexNet's features; see `inception`."""
+    from inpaintlab.metrics.lpips import Lpips
 
-    Args:
-        source: a path, "random", or None to look for the file.
+    return Lpips(*_of("alexnet", source))
 
-    Raises:
-        FileNotFoundError, UserError: see `find`.
-    """
-    from inpaintlab.metrics.lpips import RANDOM, Lpips
 
-    if source == RANDOM:
-        return Lpips(RANDOM)
-    path = find("alexnet", source)
-    return Lpips(_read(path), f"{path.name}, SHA-256 {_sha256(path)[:8]}")
+def _of(name: str, source: str | None) -> tuple[dict[str, Tensor] | str, str]:
+    """Weights and where they are from, or "random"."""
+    if source == "random":
+        return source, ""
+    path = find(name, source)
+    return _read(path), f"{path.name}, SHA-256 {_sha256(path)[:8]}"
 
 
 def missing(name: str, source: str | None) -> str:

@@ -1,7 +1,9 @@
-"""Inception v3 of 2015 as FID uses it: torch-fidelity's conversion of the network of Heusel et al. (2017).
+"""Inception v3 as FID uses it: 2048 features of 8-bit pictures of any size. The caller brings the weights.
 
-It takes 8-bit pictures of any size, resizes them to 299x299 as TensorFlow 1 did (bilinear, corners not aligned, no
-smoothing) and gives 2048 features. Nothing is downloaded: the caller brings the weights.
+`Inception` is torch-fidelity's conversion of the network of 2015 with which Heusel et al. (2017) defined FID; pictures
+are resized to 299x299 as TensorFlow 1 did (bilinear, corners not aligned, no smoothing). `InceptionOfTorchvision` is
+the other one, trained by torchvision, of EdgeConnect's released script and of papers that use it: its FIDs lie on
+another scale.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+import torchvision
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # type: ignore[import-untyped]
 
@@ -36,7 +40,7 @@ class Inception(nn.Module):
         self.origin = "untrained (random weights)" if self.untrained else origin
         self.network = _Unfilled()
         if not isinstance(weights, str):
-            _load(self.network, weights)
+            _load(self.network, weights, "torch-fidelity's")
         elif weights == RANDOM:
             _initialise(self.network)
         else:
@@ -46,6 +50,35 @@ class Inception(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Features (N, 2048) of 8-bit RGB pictures (N, 3, H, W)."""
         (features,) = self.network(pictures)
+        return features
+
+
+class InceptionOfTorchvision(nn.Module):
+    """The features as EdgeConnect's script takes them, frozen.
+
+    The script gives pictures in [0, 1] to torchvision's own change of the colours' scale, which expects them
+    standardised as for ImageNet. This is kept: the published numbers were made so.
+
+    Args, errors: as of `Inception`, with torchvision's state dict.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor] | str, origin: str = "") -> None:
+        super().__init__()
+        self.untrained = isinstance(weights, str)
+        self.origin = "untrained (random weights)" if self.untrained else origin
+        self.network = torchvision.models.inception_v3(weights=None, init_weights=False, transform_input=True)
+        if isinstance(weights, str):
+            _initialise(self.network)
+        else:
+            _load(self.network, weights, "torchvision's")
+        self.network.fc = nn.Identity()
+        self.network.AuxLogits = None
+        self.network.requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Features (N, 2048) of 8-bit RGB pictures (N, 3, H, W)."""
+        features: Tensor = self.network(F.interpolate(pictures.float() / 255, (299, 299), mode="bilinear"))
         return features
 
 
@@ -62,12 +95,12 @@ class _Unfilled(FeatureExtractorInceptionV3):  # type: ignore[misc]
         return super().load_state_dict(state, *options, **named) if state else None
 
 
-def _load(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def _load(network: nn.Module, weights: Mapping[str, Tensor], whose: str) -> None:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(
-            f"these are not torch-fidelity's weights of Inception v3: {' '.join(str(error).split())[:300]}"
+            f"these are not {whose} weights of Inception v3: {' '.join(str(error).split())[:300]}"
         ) from None
 
 

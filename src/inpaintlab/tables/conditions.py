@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from inpaintlab.evaluation import TIMED
 from inpaintlab.metrics import protocols
 from inpaintlab.metrics.fid import ENOUGH
 from inpaintlab.tables import consistency
 from inpaintlab.tables.measure import AUTHORS, Measured
-from inpaintlab.tables.spec import FID, LPIPS, Table
+from inpaintlab.tables.spec import LPIPS, OF_SETS, SECONDS, TRAINING_SECONDS, Table
+
+WAYS = {
+    "fid": "Inception v3 of torch-fidelity",
+    "fid_torchvision": "Inception v3 of torchvision, as in EdgeConnect's script",
+    LPIPS: "version 0.1 with AlexNet, composite rounded to 8 bit",
+}
 
 
 def conditions(
@@ -62,10 +69,13 @@ def conditions(
         if seen != {False}:
             answer = _all({True: "yes", False: "no", None: "not known"}[value] for value in seen)
             lines.append(f"Masks of the test set seen in training: {answer}.")
-        if FID in table.networks:
-            lines.append(_fid(tests, measured))
-        if LPIPS in table.networks:
-            lines.append(_lpips(tests, measured))
+        lines += [_by_network(metric, name, tests, measured) for metric, name in table.networks.items()]
+        if SECONDS in {metric.key for metric in table.metrics}:
+            threads = _all(f"{test['conditions']['threads']}" for test in tests)
+            where = _all(test["timed_on"] for test in tests)
+            lines.append(f"Seconds: one picture at a time, float32, {where}, {threads} thread(s), median of {TIMED}.")
+        if TRAINING_SECONDS in {metric.key for metric in table.metrics}:
+            lines.append("Training time: per picture of a batch, waiting for data included, median over the log.")
         lines += _remarks(results)
         commits = _all(what["conditions"]["commit"] for what in (*runs, *tests))
         lines.append(f"Commit {commits}, {_dates(tests)}.")
@@ -101,26 +111,20 @@ def _origins(results: dict[str, Measured]) -> list[str]:
     return [f"Not trained here, the authors' weights evaluated: {'; '.join(theirs)}."] if theirs else []
 
 
-def _fid(tests: list[dict[str, Any]], measured: list[Measured]) -> str:
-    """What compared the sets, how many pictures they have, or why there is no number."""
-    if FID in measured[0].absent:
-        return f"FID: not available: {measured[0].absent[FID]}"
+def _by_network(metric: str, name: str, tests: list[dict[str, Any]], measured: list[Measured]) -> str:
+    """With which network a metric was measured, of how many pictures, or why there is no number."""
+    label = {"fid": "FID", "fid_torchvision": "FID (torchvision's network)", LPIPS: "LPIPS"}[metric]
+    if metric in measured[0].absent:
+        return f"{label}: not available: {measured[0].absent[metric]}"
+    text = f"{label}: {WAYS[metric]}, {_all(test[name] for test in tests)}"
     count = tests[0]["pairs"] // (len(tests[0]["means"]) - 1)
-    network = _all(test["inception"] for test in tests)
-    text = f"FID: Inception v3 of torch-fidelity, {network}, n = {count} per bin; `all` is that of all pairs."
-    if any("untrained" in test["inception"] for test in tests):
-        text += " AN UNTRAINED NETWORK: these numbers are no FID and can be compared with no other table."
-    if count < ENOUGH:
+    if metric in OF_SETS:
+        text += f", n = {count} per bin; `all` is that of all pairs"
+    text += "."
+    if any("untrained" in test[name] for test in tests):
+        text += f" AN UNTRAINED NETWORK: these numbers are no {label} and can be compared with no other table."
+    if metric in OF_SETS and count < ENOUGH:
         text += f" With fewer than {ENOUGH} pictures FID is biased upwards: only for ranking rows of this table."
-    return text
-
-
-def _lpips(tests: list[dict[str, Any]], measured: list[Measured]) -> str:
-    if LPIPS in measured[0].absent:
-        return f"LPIPS: not available: {measured[0].absent[LPIPS]}"
-    text = f"LPIPS: version 0.1, AlexNet, {_all(test['alexnet'] for test in tests)}, composite rounded to 8 bit."
-    if any("untrained" in test["alexnet"] for test in tests):
-        text += " AN UNTRAINED NETWORK: these numbers are no LPIPS and can be compared with no other table."
     return text
 
 

@@ -21,7 +21,7 @@ from inpaintlab.metrics import protocols
 from inpaintlab.programs import explain
 from inpaintlab.sweep import Launcher
 from inpaintlab.tables import to_wandb
-from inpaintlab.tables.spec import LPIPS, Row, Table
+from inpaintlab.tables.spec import LPIPS, SECONDS, TRAINING_SECONDS, Row, Table
 
 AUTHORS = "authors' weights"
 
@@ -126,6 +126,8 @@ def measure(
             summary = _read(config) or (_train(config, part) if train else None)
             if summary is None:
                 continue
+            if TRAINING_SECONDS in {metric.key for metric in table.metrics}:
+                _add_training_time(summary, configs.run_folder(config))
             results[row.label].summaries[seed] = summary
             results[row.label].record = json.loads((configs.run_folder(config) / "run.json").read_text())
         except Exception as error:
@@ -207,6 +209,7 @@ def _prepare(table: Table, composed: Sequence[Any]) -> dict[str, str]:
             absent[metric] = weights.missing(network, config.weights[network])
             config.evaluation[metric] = not absent[metric]
         config.evaluation.protocol = table.protocols
+        config.evaluation.seconds = any(metric.key == SECONDS for metric in table.metrics)
     return {metric: reason for metric, reason in absent.items() if reason}
 
 
@@ -264,6 +267,17 @@ def _fill(result: Measured, label: str) -> None:
         if flat.shape[1] % len(result.bins):
             raise UserError(f"{label}: the pictures of {tables[0][0]['picture']} ... have unequal numbers of holes")
         result.values[metric] = flat.reshape(len(tables), -1, len(result.bins))
+
+
+def _add_training_time(summary: dict[str, Any], folder: Path) -> None:
+    """The median over the logged batches, waiting for data included; nothing if too few were logged."""
+    rates = []
+    for path in folder.glob("csv/*/metrics.csv"):
+        with path.open() as file:
+            rates += [float(line.get("speed/pictures_per_second") or "nan") for line in csv.DictReader(file)]
+    known = [rate for rate in rates if rate > 0]
+    for values in summary["means"].values() if known else ():
+        values[TRAINING_SECONDS] = 1 / float(np.median(known))
 
 
 def _count(table: Table, row: Row) -> dict[str, float]:

@@ -19,7 +19,7 @@ from inpaintlab.tables import figures, render
 from inpaintlab.tables.cells import Cell, difference
 from inpaintlab.tables.claims import Answer
 from inpaintlab.tables.measure import Measured
-from inpaintlab.tables.spec import FID, Table
+from inpaintlab.tables.spec import OF_SETS, TIMES, Table
 
 TEMPLATE = Path(__file__).with_name("page.html")
 ENDS = 2  # best and as many worst pictures of a row
@@ -107,7 +107,7 @@ def _row(table: Table, results: dict[str, Measured], found: Sequence[Cell], labe
 
 
 def _compared(table: Table, metric: str) -> bool:
-    return table.reference is not None and metric != FID
+    return table.reference is not None and metric not in (*OF_SETS, *TIMES)
 
 
 def _about(result: Measured) -> str:

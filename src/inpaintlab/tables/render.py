@@ -10,7 +10,7 @@ from typing import Any
 from inpaintlab.tables.cells import Cell, difference
 from inpaintlab.tables.claims import Answer
 from inpaintlab.tables.measure import Measured
-from inpaintlab.tables.spec import FID, Metric, Row, Table
+from inpaintlab.tables.spec import OF_SETS, TIMES, Metric, Row, Table
 from inpaintlab.tables.statistics import Difference
 
 NONE = "\u2013"
@@ -239,8 +239,8 @@ def _text(value: float | None) -> str:
 
 
 def _compared(table: Table, metric: Metric) -> bool:
-    """Whether rows are compared picture by picture; FID compares sets."""
-    return table.reference is not None and metric.key != FID
+    """Whether rows are compared picture by picture; FID compares sets, and times are no quality."""
+    return table.reference is not None and metric.key not in (*OF_SETS, *TIMES)
 
 
 def _has_parameters(table: Table) -> bool:

@@ -9,15 +9,24 @@ from typing import Any
 
 import yaml
 
-from inpaintlab import paths
+from inpaintlab import paths, weights
 from inpaintlab.errors import UserError
 
-# Metrics beside those of every protocol, with the network that each needs; FID is one of two sets of pictures.
-FID, LPIPS = "fid", "lpips"
-NETWORKS = {FID: "inception", LPIPS: "alexnet"}
+# Of the metrics that need a network (`weights.NETWORKS`), FID compares two sets of pictures, LPIPS two pictures.
+OF_SETS, LPIPS = ("fid", "fid_torchvision"), "lpips"
+# Times per picture: of an evaluation, one picture at a time, and of the training, in its batches.
+TIMES = SECONDS, TRAINING_SECONDS = ("seconds", "training_seconds")
 # How far a number may lie from the published one and still count as published, in the metric's unit: of the order of
 # what two trainings, or two draws of some hundred test pictures, differ by.
-TOLERANCES = {"psnr": 0.3, "ssim": 0.01, "l1_pct": 0.2, "l2_pct": 0.1, "tv_pct": 1.0, "fid": 1.0}
+TOLERANCES = {
+    "psnr": 0.3,
+    "ssim": 0.01,
+    "l1_pct": 0.2,
+    "l2_pct": 0.1,
+    "tv_pct": 1.0,
+    "fid": 1.0,
+    "fid_torchvision": 1.0,
+}
 Values = dict[str, dict[str, float]]  # metric -> bin (or column) -> value
 
 
@@ -26,7 +35,7 @@ class Metric:
     """A column group.
 
     Args:
-        key: in the protocol, or one of `NETWORKS`.
+        key: in the protocol, or one of `weights.NETWORKS` or `TIMES`.
         label, decimals, unit: as printed.
         higher: whether larger values are better.
         tolerance: of the difference to a published number; None for that of `TOLERANCES`.
@@ -125,7 +134,7 @@ class Table:
     @property
     def networks(self) -> dict[str, str]:
         """The metrics that need a pretrained network, and its name in `weights.FILES`."""
-        return {metric.key: NETWORKS[metric.key] for metric in self.metrics if metric.key in NETWORKS}
+        return {metric.key: weights.NETWORKS[metric.key] for metric in self.metrics if metric.key in weights.NETWORKS}
 
     @property
     def experiments(self) -> tuple[str, ...]:
@@ -212,7 +221,7 @@ def check_metrics(table: Table, where: str) -> None:
             protocols.find(table.protocols)
         if table.kind != "comparison":
             return
-        named = (*protocols.find(table.protocol).columns, *NETWORKS)
+        named = (*protocols.find(table.protocol).columns, *weights.NETWORKS, *TIMES)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     for metric in table.metrics:
