@@ -163,8 +163,8 @@ def main() -> None:
         f"{timed} of {record.processor(options.device)}, torch {torch.__version__}, float32, {CHANNELS} channels, "
         "random non-negative features with a centred hole of a quarter of the area; medians of alternating rounds. "
         "Memory is the peak above features and hole, each in a process of its own. The difference is the relative "
-        "2-norm of that of the outputs, or of the features' gradients. At 128 x 128 positions (pictures of 1024 x 1024) the plain "
-        "layer would need 19 matrices of 1 GB, 38 in training, and is not run."
+        "2-norm of that of the outputs, or of the features' gradients. At 128 x 128 positions (pictures of "
+        "1024 x 1024) the plain layer would need 19 matrices of 1 GB, 38 in training, and is not run."
     )
     text = "\n".join([*lines, "", notes])
     print(text)
