@@ -162,5 +162,7 @@ def test_a_table_swept_in_two_processes_and_killed_ten_times_is_the_undisturbed_
     for row in (*rows[0], *rows[1]):
         assert row.pop("commit")  # the checkout may change meanwhile
     assert rows[0] == rows[1]
+    for run in (tmp_path / "whole").glob("*/*/seed*"):
+        assert len(list(run.glob("evaluation-*"))) == 1  # by the run, as the table wants it
     for path in (tmp_path / "whole").glob("*/*/seed*/evaluation-*/per_picture.csv"):
         assert path.read_text() == (tmp_path / "killed" / path.relative_to(tmp_path / "whole")).read_text()

@@ -111,13 +111,16 @@ def measure(
         for row, seed in jobs
     ]
     composed = [configs.compose(of_job) for of_job in job_overrides]
+    absent = _prepare(table, composed)
     lost: dict[Path, str] = {}
-    if launcher is not None:
-        test = [f"evaluation.protocol={table.protocol}", "evaluate=true"]
+    if launcher is not None and composed:
+        wanted = configs.plain(composed[0])["evaluation"]
+        names = table.protocols if isinstance(table.protocols, str) else f"[{','.join(table.protocols)}]"
+        asked = [f"evaluation.{metric}={wanted[metric]}" for metric in (*weights.NETWORKS, SECONDS)]
+        test = [f"evaluation.protocol={names}", *asked, "evaluate=true"]
         runs = sweep.run([[*of_job, *test] for of_job in job_overrides], launcher)
         lost = {run.folder: run.reason or run.state for run in runs if run.state not in (sweep.DONE, sweep.BEFORE)}
     results = {row.label: Measured() for row in table.rows}
-    absent = _prepare(table, composed)
     for number, ((row, seed), config) in enumerate(zip(jobs, composed, strict=True), 1):
         part = f"row {number} of {len(jobs)}: {row.label}" + (f", seed {seed}" if len(seeds) > 1 else "")
         try:
