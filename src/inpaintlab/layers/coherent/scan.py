@@ -90,16 +90,17 @@ class _Scan(torch.autograd.Function):
 def _forward(u: Tensor, v: Tensor, p: Tensor, counts: tuple[int, ...], cosine: bool) -> tuple[Tensor, Tensor, Tensor]:
     n, length, channels = p.shape
     references, matches, dmaxes = u.cpu().numpy(), p.cpu().numpy(), v.tolist()
-    # Side by side the patch before a step and its match, so that one product with (w, 1 - w) mixes them.
-    pairs = np.empty((n, length + 1, 2, channels), matches.dtype)
-    pairs[:, :-1, 1] = matches
+    # Side by side the patch before a step and its match, so that one product with (w, 1 - w) mixes them. All samples
+    # take the same memory: fresh pages cost as much as the copies.
+    pairs = np.empty((length + 1, 2, channels), matches.dtype)
+    patches, mix = list(pairs[1:, 0]), np.empty(2, matches.dtype)
+    found = np.zeros_like(matches)
     weights, dads = np.zeros((2, n, length), matches.dtype)
-    mix = np.empty(2, matches.dtype)
     for sample, (count, dmax) in enumerate(zip(counts, dmaxes, strict=True)):
-        patches, weight, dad = list(pairs[sample, 1:, 0]), [0.0] * count, [0.0] * count
-        pairs[sample, 1, 0] = matches[sample, 0]
-        pairs[sample, count + 1 :, 0] = 0
-        for i, reference, pair in zip(range(1, count), references[sample, 1:], pairs[sample, 1:], strict=False):
+        weight, dad = [0.0] * count, [0.0] * count
+        pairs[:-1, 1] = matches[sample]
+        patches[0][:] = matches[sample, 0]
+        for i, reference, pair in zip(range(1, count), references[sample, 1:], pairs[1:], strict=False):
             before = patches[i - 1]
             d = float(reference.dot(before))
             if cosine:
@@ -109,8 +110,9 @@ def _forward(u: Tensor, v: Tensor, p: Tensor, counts: tuple[int, ...], cosine: b
             mix[0], mix[1] = w, 1 - w
             mix.dot(pair, patches[i])
             weight[i], dad[i] = w, d
+        found[sample, :count] = pairs[1 : count + 1, 0]
         weights[sample, :count], dads[sample, :count] = weight, dad
-    return tuple(torch.from_numpy(a).to(u.device) for a in (pairs[:, 1:, 0], weights, dads))  # type: ignore[return-value]
+    return tuple(torch.from_numpy(a).to(u.device) for a in (found, weights, dads))  # type: ignore[return-value]
 
 
 def _backward(
