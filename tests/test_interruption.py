@@ -37,11 +37,10 @@ SMALL = {
         "model.discriminator.local_size=32",
         "model.generator_every=6",  # five critic steps to one of the generator
     ],
-    "csa_celeba_irregular": [  # two discriminators and the consistency loss, by an untrained VGG-16
+    "csa_celeba_irregular": [  # two discriminators, one of the features of an untrained VGG-16
         "data.geometry.size=64",
         "model.discriminator.feature=patch",
         "model.vgg={_target_: inpaintlab.weights.vgg16, source: random, layers: [pool3, relu4_3], normalise: true}",
-        "model.loss_weights.consistency=0.01",
     ],
 }
 TWO_PROCESSES = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.log_every=1", "data.workers=1"]
