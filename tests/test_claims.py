@@ -11,7 +11,7 @@ import torch
 from inpaintlab import checkpoint
 from inpaintlab.errors import UserError
 from inpaintlab.tables import cells, claims, conditions, consistency, measure, render, spec
-from inpaintlab.tables.measure import Measured
+from inpaintlab.tables.measured import Measured
 
 
 def content(**changes: object) -> dict[str, object]:

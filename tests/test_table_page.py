@@ -18,12 +18,13 @@ from PIL import Image
 
 from inpaintlab.errors import UserError
 from inpaintlab.tables import chart, figures, measure, outputs, page, spec
+from inpaintlab.tables.measured import Measured
 
 ROWS = ("No-MUM", "MUM")
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, measure.Measured]]:
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Measured]]:
     """A small table, trained, evaluated and written by the real code, at four hole sizes."""
     root = tmp_path_factory.mktemp("table")
     rng = np.random.default_rng(0)
@@ -68,7 +69,7 @@ def test_the_page_holds_the_numbers_of_the_csv_and_names_no_address(rendered: tu
     assert not re.search(r"<(script|img|link)[^>]+(src|href)=\"(?!data:)", page.TEMPLATE.read_text())
 
 
-def test_best_and_worst_are_those_of_all_pictures(rendered: tuple[Path, dict[str, measure.Measured]]) -> None:
+def test_best_and_worst_are_those_of_all_pictures(rendered: tuple[Path, dict[str, Measured]]) -> None:
     folder, results = rendered
     shown = content(folder)
     for label in ROWS:
@@ -85,13 +86,13 @@ def test_best_and_worst_are_those_of_all_pictures(rendered: tuple[Path, dict[str
 
 def test_text_that_looks_like_markup_stays_text(rendered: tuple[Path, Any]) -> None:
     table = spec.load("lbam.user_study")
-    nothing = {row.label: measure.Measured() for row in table.rows}
+    nothing = {row.label: Measured() for row in table.rows}
     text = page.page(table, nothing, [], ["</script><b>"], [], {})
     assert "</script><b>" not in text
     assert "\\u003c/script>\\u003cb>" in text
 
 
-def test_charts_show_every_point(rendered: tuple[Path, dict[str, measure.Measured]]) -> None:
+def test_charts_show_every_point(rendered: tuple[Path, dict[str, Measured]]) -> None:
     folder, results = rendered
     holes = ElementTree.parse(folder / "holes.svg").getroot()
     lines = holes.findall(".//{*}polyline")
@@ -123,7 +124,7 @@ def test_charts_of_little_are_possible() -> None:
     assert len(line.attrib["points"].split()) == 2  # 0 has no logarithm
 
 
-def test_a_sheet_shows_chosen_pairs(rendered: tuple[Path, dict[str, measure.Measured]]) -> None:
+def test_a_sheet_shows_chosen_pairs(rendered: tuple[Path, dict[str, Measured]]) -> None:
     folder, results = rendered
     table = spec.load("msanet.table3")
     common = set.intersection(*(set(figures.kept(place)) for place in figures.folders(table, results).values()))
@@ -231,7 +232,7 @@ def test_a_reader_can_sort_compare_and_see_errors(rendered: tuple[Path, Any], op
     assert [url for url in opened.requests if not url.startswith("data:")] == [(rendered[0] / "table.html").as_uri()]
 
 
-def files(results: dict[str, measure.Measured], picture: dict[str, Any], kind: str) -> Path:
+def files(results: dict[str, Measured], picture: dict[str, Any], kind: str) -> Path:
     """The file of a picture on the page, the result being that of MUM."""
     folder = Path(results["MUM"].summaries[0]["folder"])
     with (folder / "per_picture.csv").open() as file:

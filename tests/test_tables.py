@@ -18,6 +18,7 @@ from inpaintlab.data import bins
 from inpaintlab.errors import UserError
 from inpaintlab.metrics import protocols
 from inpaintlab.tables import cells, conditions, measure, outputs, program, publish, render, spec
+from inpaintlab.tables.measured import Measured
 from inpaintlab.tables.statistics import paired
 
 
@@ -135,7 +136,7 @@ def test_pairing_removes_what_pictures_share_and_seeds_count() -> None:
 
 
 # ---------------------------------------------------------------------- rendering
-def parameters() -> tuple[spec.Table, dict[str, measure.Measured]]:
+def parameters() -> tuple[spec.Table, dict[str, Measured]]:
     table = spec.load("msanet.table1")
     return table, measure.measure(table, "demo", [0], [])
 
@@ -154,7 +155,7 @@ def test_table_1_prints_the_exact_counts() -> None:
 
 def test_quoted_tables_render_without_any_measurement() -> None:
     table = spec.load("msanet.table6")
-    results = {row.label: measure.Measured(missing="no data" if row.experiment else "") for row in table.rows}
+    results = {row.label: Measured(missing="no data" if row.experiment else "") for row in table.rows}
     found = cells.cells(table, results)
     text = render.markdown(table, results, found, conditions.conditions(table, results, "paper"))
     assert "(30.71)" in text

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from inpaintlab.tables.cells import difference
-from inpaintlab.tables.measure import Measured
+from inpaintlab.tables.measured import Measured
 from inpaintlab.tables.spec import Claim, Metric, Row, Table
 from inpaintlab.tables.statistics import Difference
 

@@ -9,7 +9,7 @@ from inpaintlab.evaluation import TIMED
 from inpaintlab.metrics import protocols
 from inpaintlab.metrics.fid import ENOUGH
 from inpaintlab.tables import consistency
-from inpaintlab.tables.measure import AUTHORS, Measured
+from inpaintlab.tables.measured import AUTHORS, Measured
 from inpaintlab.tables.spec import LPIPS, OF_SETS, SECONDS, TRAINING_SECONDS, Table
 
 WAYS = {

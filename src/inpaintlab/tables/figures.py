@@ -12,7 +12,7 @@ from PIL import Image
 from inpaintlab import grids
 from inpaintlab.errors import UserError
 from inpaintlab.tables import chart
-from inpaintlab.tables.measure import Measured
+from inpaintlab.tables.measured import Measured
 from inpaintlab.tables.spec import Table
 from inpaintlab.tables.statistics import paired
 

@@ -2,72 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from inpaintlab import config as configs
 from inpaintlab import sweep, weights
 from inpaintlab.errors import UserError
-from inpaintlab.metrics import protocols
 from inpaintlab.programs import explain
 from inpaintlab.sweep import Launcher
 from inpaintlab.tables import to_wandb
-from inpaintlab.tables.spec import LPIPS, SECONDS, TRAINING_SECONDS, Row, Table
-
-AUTHORS = "authors' weights"
-
-
-@dataclass
-class Measured:
-    """What is known about one row.
-
-    Args:
-        summaries: per seed, the content of `metrics.json`.
-        values: metric -> (seeds, pictures, bins), in the order of the pairs; of metrics that are means over pictures.
-        bins: the third axis of `values`.
-        record: `run.json` of the first seed.
-        counts: for tables of parameters, the counted numbers by column.
-        missing: why there is no number, if there is none.
-        absent: metric -> why that one is missing.
-    """
-
-    summaries: dict[int, dict[str, Any]] = field(default_factory=dict)
-    values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    bins: tuple[str, ...] = ()
-    record: dict[str, Any] = field(default_factory=dict)
-    counts: dict[str, float] = field(default_factory=dict)
-    missing: str = ""
-    absent: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def origin(self) -> str:
-        """Whose weights the numbers are from; authors' weights come without a training."""
-        if not self.summaries:
-            return ""
-        return "trained here" if self.record["batches"] else AUTHORS
-
-    def mean(self, metric: str, bin: str) -> float | None:
-        """The number of a cell: the mean over the seeds of what the evaluations say, or None if it was not measured."""
-        if self.counts:
-            return self.counts[bin]
-        numbers = [summary["means"].get(bin, {}).get(metric) for summary in self.summaries.values()]
-        return None if not numbers or None in numbers else float(np.mean(numbers))
-
-    def per_picture(self, metric: str, bin: str) -> NDArray[np.float64] | None:
-        """(seeds, pictures), or None if it was not measured or is not a mean over pictures."""
-        values = self.values.get(metric)
-        if values is None or (bin != "all" and bin not in self.bins):
-            return None
-        return values.mean(2) if bin == "all" else values[:, :, self.bins.index(bin)]
+from inpaintlab.tables.measured import AUTHORS, Measured, add_training_time, by_protocol, fill
+from inpaintlab.tables.spec import SECONDS, TRAINING_SECONDS, Row, Table
 
 
 def measure(
@@ -130,7 +80,7 @@ def measure(
             if summary is None:
                 continue
             if TRAINING_SECONDS in {metric.key for metric in table.metrics}:
-                _add_training_time(summary, configs.run_folder(config))
+                add_training_time(summary, configs.run_folder(config))
             results[row.label].summaries[seed] = summary
             results[row.label].record = json.loads((configs.run_folder(config) / "run.json").read_text())
         except Exception as error:
@@ -147,31 +97,13 @@ def measure(
     for label, result in results.items():
         if result.summaries:
             result.absent = absent
-            _fill(result, label)
+            fill(result, label)
     to_wandb.log(table, results)
     digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
     if len(digests) > 1:
         raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
     if table.kind == "protocols":
-        return _by_protocol(table, results[table.rows[0].label])
-    return results
-
-
-def _by_protocol(table: Table, whole: Measured) -> dict[str, Measured]:
-    """One evaluation by all protocols, taken apart into the rows; see `protocols.find` for the names of its columns."""
-    results = {}
-    for row in table.rows:
-        prefix = "" if row is table.rows[0] else f"{row.protocol}/"
-
-        def own(values: Mapping[str, Any], prefix: str = prefix) -> dict[str, Any]:
-            kept = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-            return {key: value for key, value in kept.items() if "/" not in key}
-
-        summaries = {
-            seed: summary | {"means": {bin: own(m) for bin, m in summary["means"].items()}, "protocol": row.protocol}
-            for seed, summary in whole.summaries.items()
-        }
-        results[row.label] = replace(whole, summaries=summaries, values=own(whole.values))
+        return by_protocol(table, results[table.rows[0].label])
     return results
 
 
@@ -254,33 +186,6 @@ def _evaluated(config: Any, path: Path, label: str) -> Measured:
         "remarks": [f"evaluated from {path.name} (weights {restored.digest()}), not trained by this command"],
     }
     return Measured({int(summary["seed"]): summary}, record=record)
-
-
-def _fill(result: Measured, label: str) -> None:
-    """Read the per-picture values into arrays (seeds, pictures, bins)."""
-    tables = []
-    for summary in result.summaries.values():
-        with (Path(summary["folder"]) / "per_picture.csv").open() as file:
-            tables.append(list(csv.DictReader(file)))
-    result.bins = tuple(dict.fromkeys(line["bin"] for line in tables[0]))
-    protocol = protocols.find(next(iter(result.summaries.values()))["protocol"])
-    means = [name for name, column in protocol.columns.items() if column.is_mean]
-    for metric in means + [LPIPS] * (LPIPS in tables[0][0]):
-        flat = np.array([[float(line[metric]) for line in lines] for lines in tables])
-        if flat.shape[1] % len(result.bins):
-            raise UserError(f"{label}: the pictures of {tables[0][0]['picture']} ... have unequal numbers of holes")
-        result.values[metric] = flat.reshape(len(tables), -1, len(result.bins))
-
-
-def _add_training_time(summary: dict[str, Any], folder: Path) -> None:
-    """The median over the logged batches, waiting for data included; nothing if too few were logged."""
-    rates = []
-    for path in folder.glob("csv/*/metrics.csv"):
-        with path.open() as file:
-            rates += [float(line.get("speed/pictures_per_second") or "nan") for line in csv.DictReader(file)]
-    known = [rate for rate in rates if rate > 0]
-    for values in summary["means"].values() if known else ():
-        values[TRAINING_SECONDS] = 1 / float(np.median(known))
 
 
 def _count(table: Table, row: Row) -> dict[str, float]:

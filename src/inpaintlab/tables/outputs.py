@@ -10,7 +10,7 @@ from typing import Any
 
 from inpaintlab.atomic import replacing, write_text
 from inpaintlab.tables import cells, claims, conditions, figures, page, render
-from inpaintlab.tables.measure import Measured
+from inpaintlab.tables.measured import Measured
 from inpaintlab.tables.spec import Table
 
 REQUEST = "request.json"  # how a table was asked for, so that it can be rendered again

@@ -18,7 +18,7 @@ import numpy as np
 from inpaintlab.tables import figures, render
 from inpaintlab.tables.cells import Cell, difference
 from inpaintlab.tables.claims import Answer
-from inpaintlab.tables.measure import Measured
+from inpaintlab.tables.measured import Measured
 from inpaintlab.tables.spec import OF_SETS, TIMES, Table
 
 TEMPLATE = Path(__file__).with_name("page.html")

@@ -83,7 +83,8 @@ def render_all(overrides: Sequence[str] = ()) -> None:
     from inpaintlab.atomic import require_writable
     from inpaintlab.programs import explain
     from inpaintlab.tables import outputs, spec
-    from inpaintlab.tables.measure import Measured, measure, with_given
+    from inpaintlab.tables.measure import measure, with_given
+    from inpaintlab.tables.measured import Measured
 
     output = _output(overrides)
     require_writable(output / "tables")

@@ -9,7 +9,7 @@ from typing import Any
 
 from inpaintlab.tables.cells import Cell, difference
 from inpaintlab.tables.claims import Answer
-from inpaintlab.tables.measure import Measured
+from inpaintlab.tables.measured import Measured
 from inpaintlab.tables.spec import OF_SETS, TIMES, Metric, Row, Table
 from inpaintlab.tables.statistics import Difference
 

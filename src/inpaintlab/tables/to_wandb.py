@@ -11,7 +11,7 @@ import yaml
 from inpaintlab.tables.spec import Row, Table
 
 if TYPE_CHECKING:
-    from inpaintlab.tables.measure import Measured
+    from inpaintlab.tables.measured import Measured
 
 COLUMNS = (
     "table", "row", "experiment", "seed", "metric", "bin",
