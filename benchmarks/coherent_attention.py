@@ -23,7 +23,7 @@ from inpaintlab import record
 from inpaintlab.data.holes import FreeForm
 from inpaintlab.layers.coherent import CoherentAttention
 from inpaintlab.networks.csa_stages import Refinement
-from inpaintlab.tables.publish import fill_blocks
+from inpaintlab.tables.publish import report
 
 SIDE, TOLERANCE = 32, 1e-5
 Works = Mapping[str, Callable[[], object]]
@@ -170,10 +170,7 @@ def main() -> None:
         f"(default similarities; the plain layer {parts['plain']:.0%})."
     )
     text = "\n".join([*head, *lines, "", notes])
-    print(f"\n{text}")
-    if options.publish:
-        for page in fill_blocks("bench coherent", text):
-            print(f"updated {page}")
+    report("bench coherent", text, publish=options.publish)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from inpaintlab import record
 from inpaintlab.layers.contextual import RULES, ContextualAttention
-from inpaintlab.tables.publish import fill_blocks
+from inpaintlab.tables.publish import report
 
 CHANNELS, TOLERANCE = 128, 1e-5
 SIDES, BATCHES = (32, 64, 128), (1, 4)  # of the map at the matching resolution, an eighth of the picture's
@@ -167,10 +167,7 @@ def main() -> None:
         "1024 x 1024) the plain layer would need 19 matrices of 1 GB, 38 in training, and is not run."
     )
     text = "\n".join([*lines, "", notes])
-    print(text)
-    if options.publish:
-        for page in fill_blocks("bench contextual", text):
-            print(f"updated {page}")
+    report("bench contextual", text, publish=options.publish)
 
 
 if __name__ == "__main__":

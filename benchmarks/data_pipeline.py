@@ -30,7 +30,7 @@ from inpaintlab.data.holes import FreeForm
 from inpaintlab.data.items import Files
 from inpaintlab.data.lists import Names
 from inpaintlab.data.stream import TrainSet
-from inpaintlab.tables.publish import fill_blocks
+from inpaintlab.tables.publish import report
 
 ROUNDS, SECONDS = 7, 0.6
 SIZE, SHORT_SIDE = 256, 288
@@ -183,10 +183,7 @@ def main() -> None:
         f"shorter side {SHORT_SIDE}, crop {SIZE}; OpenCV {cv2.__version__}, Pillow {PIL.__version__}; device: {device}."
     )
     text = "\n".join([*lines, "", notes])
-    print(text)
-    if "--publish" in sys.argv:
-        for page in fill_blocks("bench data", text):
-            print(f"updated {page}")
+    report("bench data", text, publish="--publish" in sys.argv)
 
 
 if __name__ == "__main__":

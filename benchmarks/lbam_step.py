@@ -26,7 +26,7 @@ from inpaintlab.batch import Batch
 from inpaintlab.losses.adversarial import Wasserstein, gradient_penalty
 from inpaintlab.losses.reconstruction import masked_l1
 from inpaintlab.networks import lbam
-from inpaintlab.tables.publish import fill_blocks
+from inpaintlab.tables.publish import report
 
 NAMES = ("plain", "ours", "mixed")
 SIDE, TOLERANCE = 256, 1e-5
@@ -253,10 +253,7 @@ def main() -> None:
         "change sides by rounding."
     )
     text = "\n".join([*lines, "", notes])
-    print(text)
-    if options.publish:
-        for page in fill_blocks("bench lbam", text):
-            print(f"updated {page}")
+    report("bench lbam", text, publish=options.publish)
 
 
 if __name__ == "__main__":

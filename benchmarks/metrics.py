@@ -25,7 +25,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure as
 from torchmetrics.image.fid import _compute_fid
 
 from inpaintlab.metrics import fid, image_metrics, protocols
-from inpaintlab.tables.publish import fill_blocks
+from inpaintlab.tables.publish import report
 
 SIDE, PICTURES, FEATURES = 256, 200, 2048
 NAMES = ("scikit-image", "torchmetrics", "ours")
@@ -151,10 +151,7 @@ def main() -> None:
         f"the values: PSNR {gaps['PSNR']:.0e} dB, SSIM {gaps['SSIM']:.0e}, distance {relative:.0e} of itself."
     )
     text = "\n".join([*lines, "", notes])
-    print(text)
-    if options.publish:
-        for page in fill_blocks("bench metrics", text):
-            print(f"updated {page}")
+    report("bench metrics", text, publish=options.publish)
 
 
 if __name__ == "__main__":

@@ -48,3 +48,10 @@ def fill_blocks(name: str, content: str) -> list[Path]:
             write_text(page, after)
             changed.append(page)
     return changed
+
+
+def report(name: str, content: str, *, publish: bool) -> None:
+    """Print what a benchmark found, and put it into the block `name` of the pages if asked."""
+    print(content)
+    for page in fill_blocks(name, content) if publish else ():
+        print(f"updated {page}")
