@@ -35,7 +35,7 @@ list: $(READY) ## list the tables: what is measured, what is missing, the comman
 	@$(BIN)/inpaintlab table --list $(ARGS)
 
 test: $(READY) ## run all tests but the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8
 
 test-slow: $(READY) ## run the slow tests
 	$(BIN)/python -m pytest -m slow
