@@ -56,7 +56,7 @@ def conditions(
         lines.append(
             f"Training: {_all(run['batches'] for run in runs)} batches, {first['size']} px, seed "
             f"{', '.join(map(str, seeds))}, precision {_all(run['precision']['precision'] for run in runs)} on "
-            f"{_all(run['device'] for run in runs)}."
+            f"{_all(_device(run) for run in runs)}."
         )
         lines.append(
             f"Evaluation: {first['pairs']} pairs of picture and hole, the same for all rows (digest "
@@ -103,6 +103,12 @@ def _verdicts(table: Table) -> str:
         f"{metric.label} {metric.within:g}{' ' + metric.unit if metric.unit else ''}" for metric in table.metrics
     )
     return f"`as published` means within {tolerances}; beyond that a number is `better` or `worse`."
+
+
+def _device(run: dict[str, Any]) -> str:
+    """With the number of threads of a processor: another number sums in another order, which a training magnifies."""
+    threads = run["conditions"]["threads"]
+    return f"{run['device']}, {threads} thread{'s' * (threads > 1)}" if run["device"] == "cpu" else str(run["device"])
 
 
 def _origins(results: dict[str, Measured]) -> list[str]:
