@@ -76,3 +76,4 @@ def test_errors_are_sentences(arguments: list[str], message: str, tmp_path: Path
     assert result.returncode == 1
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+    assert "Error executing job" not in result.stderr  # Hydra's words

@@ -15,7 +15,7 @@ import hydra
 from inpaintlab import config as configs
 from inpaintlab import paths
 from inpaintlab.errors import UserError
-from inpaintlab.programs import run_program
+from inpaintlab.programs import ending_with_a_sentence, run_program
 from inpaintlab.weights import NETWORKS
 
 if TYPE_CHECKING:
@@ -203,7 +203,8 @@ def run(config: DictConfig) -> dict[str, Any]:
 
 @hydra.main(config_path=str(paths.conf()), config_name="evaluate", version_base="1.3")
 def _hydra(config: DictConfig) -> None:
-    result = run(config)
+    with ending_with_a_sentence():
+        result = run(config)
     bins = list(result["means"])
     metrics = list(result["means"]["all"])
     protocol = result["protocol"] if isinstance(result["protocol"], str) else ", ".join(result["protocol"])

@@ -6,7 +6,8 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from inpaintlab.errors import UserError
 
@@ -25,6 +26,24 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
+@contextmanager
+def ending_with_a_sentence() -> Iterator[None]:
+    """A mendable error is printed and ends the process with status 1.
+
+    Programs of Hydra need this inside their job, too: Hydra writes a line of its own about what leaves it.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None or os.environ.get("INPAINTLAB_TRACEBACK"):
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        sys.exit(1)
+
+
 def run_program(program: Callable[[], object], *first: Callable[[], object]) -> None:
     """Run `first`, then `program`; a mendable error is printed and ends the process with status 1.
 
@@ -35,17 +54,12 @@ def run_program(program: Callable[[], object], *first: Callable[[], object]) -> 
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a cut traceback and end the process itself
     try:
-        for step in first:
-            step()
-        program()
+        with ending_with_a_sentence():
+            for step in first:
+                step()
+            program()
     except BrokenPipeError:  # the reader of the output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:
-        sentence = explain(error)
-        if sentence is None or os.environ.get("INPAINTLAB_TRACEBACK"):
-            raise
-        print(f"error: {sentence}", file=sys.stderr)
-        sys.exit(1)
 
 
 def stopped(status: int) -> bool:

@@ -21,7 +21,7 @@ from inpaintlab import config as configs
 from inpaintlab import paths
 from inpaintlab.atomic import locked, require_writable, write_text
 from inpaintlab.errors import UserError
-from inpaintlab.programs import end_with_parent, first_process, run_program
+from inpaintlab.programs import end_with_parent, ending_with_a_sentence, first_process, run_program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -176,7 +176,8 @@ def _width(generator: dict[str, Any]) -> list[str]:
 
 @hydra.main(config_path=str(paths.conf()), config_name="train", version_base="1.3")
 def _hydra(config: DictConfig) -> None:
-    run(config)
+    with ending_with_a_sentence():
+        run(config)
 
 
 def main() -> None:
