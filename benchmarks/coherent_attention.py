@@ -162,9 +162,8 @@ def main() -> None:
     notes = (
         f"Milliseconds of process CPU time, medians of {options.rounds} alternating rounds, {options.threads} thread"
         f"{'s' * (options.threads > 1)} of {record.processor()}, torch {torch.__version__}, float32, released "
-        "similarities. "
-        "The plain layer works through the positions as the released code does and has its backward pass, which is "
-        "not the derivative. Largest relative differences: "
+        "similarities. The plain layer works through the positions as the released code does and has its backward "
+        "pass, which is not the derivative. Largest relative differences: "
         + ", ".join(f"{what} {value:.0e}" for what, value in worst.items())
         + f". Share of the refinement network's forward pass, 256 pixels, batch 1, centre hole: {parts['ours']:.1%} "
         f"(default similarities; the plain layer {parts['plain']:.0%})."

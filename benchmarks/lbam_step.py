@@ -244,9 +244,8 @@ def main() -> None:
     notes = (
         f"Process CPU time, medians of {4 * options.rounds} and {options.rounds} alternating rounds, "
         f"{options.threads} thread{'s' * (options.threads > 1)} of {record.processor()}, torch {torch.__version__}, "
-        f"{SIDE} x "
-        f"{SIDE} pixels, float32; bf16 is autocast with channels_last. Released network (no batch norm); VGG terms "
-        "left out on both sides. Relative differences from the plain build: output "
+        f"{SIDE} x {SIDE} pixels, float32; bf16 is autocast with channels_last. Released network (no batch norm); VGG "
+        "terms left out on both sides. Relative differences from the plain build: output "
         f"{gaps['forward']:.0e} (bf16 {gaps['bf16']:.0e}); gradients of the first step, generator and critic, "
         f"{gaps['generator, float64']:.0e} and {gaps['critic, float64']:.0e} in float64, "
         f"{gaps['generator, float32']:.0e} and {gaps['critic, float32']:.0e} in float32, where activations next to 0 "

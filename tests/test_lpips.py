@@ -13,6 +13,8 @@ from torchmetrics.functional.image.lpips import _LPIPS
 from inpaintlab import weights
 from inpaintlab.errors import UserError
 from inpaintlab.metrics import lpips
+from inpaintlab.networks.inception import Inception, InceptionOfTorchvision
+from inpaintlab.networks.vgg import Vgg16
 
 PLACES = {"features.0": "slice1.0", "features.3": "slice2.3", "features.6": "slice3.6",
           "features.8": "slice4.8", "features.10": "slice5.10"}  # fmt: skip
@@ -77,3 +79,10 @@ def test_weights_are_read_checked_and_named(state: dict[str, torch.Tensor], tmp_
     with pytest.raises(UserError, match="not torchvision's weights of AlexNet: features.8.bias"):
         weights.lpips(str(path))
     assert "needed for LPIPS" in weights.missing("alexnet", None)
+
+
+def test_untrained_weights_must_be_asked_for() -> None:
+    """A path in the place of a state dict is refused, not taken for random weights."""
+    for network in (lpips.Lpips, Inception, InceptionOfTorchvision, Vgg16):
+        with pytest.raises(ValueError, match="weights='alex.pth': give a state dict, or 'random'"):
+            network("alex.pth")

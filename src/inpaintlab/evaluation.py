@@ -115,7 +115,7 @@ def evaluate(
         on_device = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in raw.items()}
         batch = to_batch(on_device)
         with torch.autocast(torch.device(device).type, enabled=False):
-            filled = inpaint(generator, batch.image, batch.hole, getattr(generator, "multiple", 1))
+            filled = _inpaint(generator, batch.image, batch.hole)
             results = to_uint8(filled)
             found = [extract(raw["name"], on_device["image"], results) for extract in extracts.values()]
         composites, pictures = _arrays(filled), _arrays(results)
@@ -153,10 +153,14 @@ def seconds_per_picture(generator: Generator, pairs: PairSet, device: str | torc
         _wait(device)
         start = time.perf_counter()
         with torch.autocast(torch.device(device).type, enabled=False):
-            inpaint(generator, image, missing, getattr(generator, "multiple", 1))
+            _inpaint(generator, image, missing)
         _wait(device)
         taken.append(time.perf_counter() - start)
     return float(np.median(taken[1:]))
+
+
+def _inpaint(generator: Generator, image: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
+    return inpaint(generator, image, hole, getattr(generator, "multiple", 1))
 
 
 def _wait(device: str | torch.device) -> None:

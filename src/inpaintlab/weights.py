@@ -118,11 +118,9 @@ def vgg16(source: str | None, layers: Sequence[str], normalise: bool) -> Vgg16:
     Raises:
         FileNotFoundError, UserError: before any training; see `find`.
     """
-    from inpaintlab.networks.vgg import RANDOM, Vgg16
+    from inpaintlab.networks.vgg import Vgg16
 
-    if source == RANDOM:
-        return Vgg16(RANDOM, layers=layers, normalise=normalise)
-    return Vgg16(_read(find("vgg16", source)), layers=layers, normalise=normalise)
+    return Vgg16(source if source == "random" else _read(find("vgg16", source)), layers=layers, normalise=normalise)
 
 
 def inception(source: str | None) -> Inception:

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from inpaintlab.errors import UserError
 from inpaintlab.metrics.image_metrics import Picture, require
 from inpaintlab.metrics.protocols import Column
+from inpaintlab.networks.pretrained import UNTRAINED, require_random
 
 KEY = "lpips"
-RANDOM = "random"
 LEAST = 32  # pixels a side: AlexNet leaves nothing of smaller pictures
 # Name in torchvision's state dict, maps out and in, kernel, stride, padding, and whether the input is pooled first.
 LAYERS = (
@@ -50,10 +50,13 @@ class Lpips(nn.Module):
     def __init__(self, weights: Mapping[str, Tensor] | str, origin: str = "") -> None:
         super().__init__()
         self.untrained = isinstance(weights, str)
-        self.origin = "untrained (random weights)" if self.untrained else origin
+        self.origin = UNTRAINED if self.untrained else origin
         self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188])[:, None, None])
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450])[:, None, None])
-        found = _random() if isinstance(weights, str) else _checked(weights)
+        if isinstance(weights, str):
+            require_random(weights)
+            weights = _random()
+        found = _checked(weights)
         heads = torch.load(HEADS, map_location="cpu", weights_only=True)
         for place, layer in enumerate(LAYERS):
             self.register_buffer(f"weight{place}", found[f"{layer[0]}.weight"])

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # type: ignore[import-untyped]
 
 from inpaintlab.errors import UserError
-
-RANDOM = "random"
+from inpaintlab.networks.pretrained import UNTRAINED, require_random
 
 
 class Inception(nn.Module):
@@ -37,14 +36,9 @@ class Inception(nn.Module):
     def __init__(self, weights: Mapping[str, Tensor] | str, origin: str = "") -> None:
         super().__init__()
         self.untrained = isinstance(weights, str)
-        self.origin = "untrained (random weights)" if self.untrained else origin
+        self.origin = UNTRAINED if self.untrained else origin
         self.network = _Unfilled()
-        if not isinstance(weights, str):
-            _load(self.network, weights, "torch-fidelity's")
-        elif weights == RANDOM:
-            _initialise(self.network)
-        else:
-            raise ValueError(f"weights={weights!r}: give a state dict, or {RANDOM!r} for untrained weights")
+        _fill(self.network, weights, "torch-fidelity's")
 
     @torch.no_grad()
     def forward(self, pictures: Tensor) -> Tensor:
@@ -65,12 +59,9 @@ class InceptionOfTorchvision(nn.Module):
     def __init__(self, weights: Mapping[str, Tensor] | str, origin: str = "") -> None:
         super().__init__()
         self.untrained = isinstance(weights, str)
-        self.origin = "untrained (random weights)" if self.untrained else origin
+        self.origin = UNTRAINED if self.untrained else origin
         self.network = torchvision.models.inception_v3(weights=None, init_weights=False, transform_input=True)
-        if isinstance(weights, str):
-            _initialise(self.network)
-        else:
-            _load(self.network, weights, "torchvision's")
+        _fill(self.network, weights, "torchvision's")
         self.network.fc = nn.Identity()
         self.network.AuxLogits = None
         self.network.requires_grad_(False).eval()
@@ -95,7 +86,11 @@ class _Unfilled(FeatureExtractorInceptionV3):  # type: ignore[misc]
         return super().load_state_dict(state, *options, **named) if state else None
 
 
-def _load(network: nn.Module, weights: Mapping[str, Tensor], whose: str) -> None:
+def _fill(network: nn.Module, weights: Mapping[str, Tensor] | str, whose: str) -> None:
+    if isinstance(weights, str):
+        require_random(weights)
+        _initialise(network)
+        return
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from inpaintlab.errors import UserError
 from inpaintlab.layers.colour import ImagenetScale
+from inpaintlab.networks.pretrained import require_random
 
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-RANDOM = "random"
 
 
 def layer_names() -> list[str]:
@@ -70,8 +70,7 @@ class Vgg16(nn.Module):
         self.order = known[: max(map(known.index, layers)) + 1]
         needed = {name: conv for name, conv in _convolutions().items() if name in self.order}
         if isinstance(weights, str):
-            if weights != RANDOM:
-                raise ValueError(f"weights={weights!r}: give a state dict, or {RANDOM!r} for untrained weights")
+            require_random(weights)
             weights = _untrained(needed)
         _check(weights, needed)
         for name, (source, _) in needed.items():

@@ -12,10 +12,10 @@ from inpaintlab.tables import consistency
 from inpaintlab.tables.measured import AUTHORS, Measured
 from inpaintlab.tables.spec import LPIPS, OF_SETS, SECONDS, TRAINING_SECONDS, Table
 
-WAYS = {
-    "fid": "Inception v3 of torch-fidelity",
-    "fid_torchvision": "Inception v3 of torchvision, as in EdgeConnect's script",
-    LPIPS: "version 0.1 with AlexNet, composite rounded to 8 bit",
+BY_NETWORK = {  # name and way of the metrics that need a network
+    "fid": ("FID", "Inception v3 of torch-fidelity"),
+    "fid_torchvision": ("FID (torchvision's network)", "Inception v3 of torchvision, as in EdgeConnect's script"),
+    LPIPS: ("LPIPS", "version 0.1 with AlexNet, composite rounded to 8 bit"),
 }
 
 
@@ -119,10 +119,10 @@ def _origins(results: dict[str, Measured]) -> list[str]:
 
 def _by_network(metric: str, name: str, tests: list[dict[str, Any]], measured: list[Measured]) -> str:
     """With which network a metric was measured, of how many pictures, or why there is no number."""
-    label = {"fid": "FID", "fid_torchvision": "FID (torchvision's network)", LPIPS: "LPIPS"}[metric]
+    label, way = BY_NETWORK[metric]
     if metric in measured[0].absent:
         return f"{label}: not available: {measured[0].absent[metric]}"
-    text = f"{label}: {WAYS[metric]}, {_all(test[name] for test in tests)}"
+    text = f"{label}: {way}, {_all(test[name] for test in tests)}"
     count = tests[0]["pairs"] // (len(tests[0]["means"]) - 1)
     if metric in OF_SETS:
         text += f", n = {count} per bin; `all` is that of all pairs"

@@ -19,7 +19,7 @@ from inpaintlab.tables import figures, render
 from inpaintlab.tables.cells import Cell, difference
 from inpaintlab.tables.claims import Answer
 from inpaintlab.tables.measured import Measured
-from inpaintlab.tables.spec import OF_SETS, TIMES, Table
+from inpaintlab.tables.spec import Table
 
 TEMPLATE = Path(__file__).with_name("page.html")
 ENDS = 2  # best and as many worst pictures of a row
@@ -70,7 +70,7 @@ def _columns(table: Table) -> list[dict[str, Any]]:
         for bin in table.bins:
             heading = "mean" if bin == "all" and table.kind != "quoted" else bin
             columns.append({"kind": "cell", "group": group, "heading": heading, "higher": metric.higher})
-        if _compared(table, metric.key):
+        if render.compared(table, metric):
             columns.append({"kind": "against", "group": group, "heading": f"against {table.reference} [95 %]"})
     return columns
 
@@ -97,17 +97,13 @@ def _row(table: Table, results: dict[str, Measured], found: Sequence[Cell], labe
                     "origin": cell.origin,
                 }
             )
-        if _compared(table, metric.key):
+        if render.compared(table, metric):
             overall = difference(results, label, table.reference, metric.key, "all")
             row = next(row for row in table.rows if row.label == label)
             text = render.interval(row, digits, overall, table.reference).strip("*")
             decided = bool(overall and overall.decided)
             values.append({"value": overall.mean if overall else None, "text": text, "decided": decided})
     return {"label": label, "values": values, "about": _about(result)}
-
-
-def _compared(table: Table, metric: str) -> bool:
-    return table.reference is not None and metric not in (*OF_SETS, *TIMES)
 
 
 def _about(result: Measured) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from inpaintlab.tables.cells import Cell, difference
 from inpaintlab.tables.claims import Answer
 from inpaintlab.tables.measured import Measured
-from inpaintlab.tables.spec import OF_SETS, TIMES, Metric, Row, Table
+from inpaintlab.tables.spec import Metric, Row, Table
 from inpaintlab.tables.statistics import Difference
 
 NONE = "\u2013"
@@ -25,11 +25,11 @@ def headings(table: Table, found: Sequence[Cell]) -> list[str]:
         unit = f" [{metric.unit}]" if metric.unit else ""
         if len(table.bins) > 1:
             columns += [f"{metric.label} {bin}" for bin in table.bins]
-            if _compared(table, metric):
+            if compared(table, metric):
                 columns.append(f"{metric.label} against {table.reference}, all bins [95 %]")
         else:
             columns += [f"{metric.label}{unit} published", "measured", "difference"]
-            if any(cell.against for cell in found) and _compared(table, metric):
+            if any(cell.against for cell in found) and compared(table, metric):
                 columns.append(f"{metric.label} against {table.reference} [95 %]")
     return columns
 
@@ -57,9 +57,9 @@ def lines(table: Table, results: dict[str, Measured], found: Sequence[Cell]) -> 
                 line.append(_several(cell, measured, published, distance))
             else:
                 line += [published, measured, distance]
-                if paired_columns and _compared(table, cell.metric):
+                if paired_columns and compared(table, cell.metric):
                     line.append(interval(cell.row, digits, cell.against, table.reference))
-            if several and cell.bin == table.bins[-1] and _compared(table, cell.metric):
+            if several and cell.bin == table.bins[-1] and compared(table, cell.metric):
                 overall = difference(results, row.label, table.reference, cell.metric.key, "all")
                 line.append(interval(row, digits, overall, table.reference))
         text.append(line)
@@ -238,9 +238,9 @@ def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _compared(table: Table, metric: Metric) -> bool:
-    """Whether rows are compared picture by picture; FID compares sets, and times are no quality."""
-    return table.reference is not None and metric.key not in (*OF_SETS, *TIMES)
+def compared(table: Table, metric: Metric) -> bool:
+    """Whether there is a column of differences to the reference."""
+    return table.reference is not None and metric.is_paired
 
 
 def _has_parameters(table: Table) -> bool:

@@ -49,6 +49,11 @@ class Metric:
     tolerance: float | None = None
 
     @property
+    def is_paired(self) -> bool:
+        """Whether rows are compared picture by picture; FID compares sets, and times are no quality."""
+        return self.key not in (*OF_SETS, *TIMES)
+
+    @property
     def within(self) -> float:
         """The tolerance in force; 0 where none is stated."""
         return TOLERANCES.get(self.key, 0.0) if self.tolerance is None else self.tolerance

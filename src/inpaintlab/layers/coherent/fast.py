@@ -56,7 +56,7 @@ class _Fill(torch.autograd.Function):
 
 def _search(columns: Tensor, hole: Tensor, table: Table) -> Tensor:
     """Raster indices (N, n) of the first of the most similar known columns of (N, C, H W), for `hole` (N, C, n)."""
-    if columns.is_cuda:
+    if columns.device.type != "cpu":
         return table.known.gather(1, _scores(_take(columns, table.known), hole).max(2).indices)
     # On a processor sample by sample, which stays in the cache; numpy's argmax is several times as fast as torch's.
     best = []
