@@ -1,7 +1,8 @@
 """Memory of the loader's workers over a long run with a list of 1.8 million pictures, the size of Places365.
 
-Every worker reads small pictures through the training stream; its own memory (what no other process shares) is
-printed as the run goes on. `--list` does the same with a Python list of items, which is what grows.
+Every worker reads small pictures through the training stream, two epochs of it; its own memory (what no other process
+shares) is looked at as the run goes on, beside that of a plain list of such items. `--publish` puts the table into the
+README; a number of samples may be given.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from inpaintlab.data.holes import Box
 from inpaintlab.data.items import Files, Item
 from inpaintlab.data.lists import Names
 from inpaintlab.data.stream import Stream, TrainSet
+from inpaintlab.tables.publish import report
 
 PICTURES, SIZE, BATCH = 1_803_460, 16, 64
 FOLDER = "data_large_standard/a/airfield"  # names as long as real ones
+LOOKS = (0.02, 0.1, 0.25, 0.5, 0.75, 1.0)  # parts of the run
 
 
 def private(process: int) -> float:
@@ -34,29 +37,43 @@ def private(process: int) -> float:
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_")) / 1024
 
 
+def write_pictures(folder: Path) -> Files:
+    """A few small pictures, named again and again."""
+    (folder / FOLDER).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        picture = rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / FOLDER / f"0000000{i}.png")
+    return Files(folder, Names(f"{FOLDER}/0000000{i % 8}.png" for i in range(PICTURES)))
+
+
+def watch(items: Sequence[Item], workers: int, batches: int) -> list[float]:
+    """The largest worker's megabytes at each look."""
+    dataset = TrainSet(items, Geometry(SIZE), Box(), seed=0)
+    stream: Any = loader(dataset, workers, batch_sampler=Stream(len(items), BATCH, batches, seed=0))
+    last = batches - 8 * workers  # while the workers are still there
+    looks, found = [min(round(look * batches), last) for look in LOOKS], []
+    for done, _ in enumerate(stream, 1):
+        if done in looks:
+            found.append(max(private(child.pid) for child in active_children() if child.pid))
+            print(f"{type(items).__name__}, {done * BATCH} samples: {found[-1]:.0f} MB", file=sys.stderr, flush=True)
+    return found
+
+
 def main() -> None:
-    """Print the table; the numbers of samples are those of the first argument, 1 000 000 by default."""
+    """Print the table; put it into the README if asked."""
     numbers = [argument for argument in sys.argv[1:] if argument.isdigit()]
-    total, workers = int(numbers[0]) if numbers else 1_000_000, min(4, os.cpu_count() or 1)
+    batches, workers = (int(numbers[0]) if numbers else 2 * PICTURES) // BATCH, min(4, os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / FOLDER).mkdir(parents=True)
-        rng = np.random.default_rng(0)
-        for i in range(8):
-            picture = rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-            Image.fromarray(picture).save(Path(folder) / FOLDER / f"0000000{i}.png")
-        files = Files(Path(folder), Names(f"{FOLDER}/0000000{i % 8}.png" for i in range(PICTURES)))
-        items: Sequence[Item] = list(files) if "--list" in sys.argv else files
-        dataset = TrainSet(items, Geometry(SIZE), Box(), seed=0)
-        batches = total // BATCH
-        stream: Any = loader(dataset, workers, batch_sampler=Stream(len(items), BATCH, batches, seed=0))
-        kind = type(items).__name__
-        print(f"{PICTURES} pictures in a {kind}, {workers} workers; this process {private(os.getpid()):.0f} MB")
-        print("| samples | own memory of each worker, MB |\n|---:|---|")
-        looks = {1, *(batches * tenth // 10 for tenth in (1, 2, 4, 6, 8)), batches - 8 * workers}
-        for done, _ in enumerate(stream, 1):
-            if done in looks:  # the last one while the workers are still there
-                used = ", ".join(f"{private(child.pid):.0f}" for child in active_children() if child.pid)
-                print(f"| {done * BATCH} | {used} |", flush=True)
+        files = write_pictures(Path(folder))
+        ours = watch(files, workers, batches)
+        plain = watch(list(files), workers, batches)
+    lines = [f"| of {batches * BATCH} samples | " + " | ".join(f"{look:.0%}" for look in LOOKS) + " |"]
+    lines.append("|---|" + "---:|" * len(LOOKS))
+    for name, found in (("ours", ours), ("a list of items", plain)):
+        lines.append(f"| {name}, MB | " + " | ".join(f"{value:.0f}" for value in found) + " |")
+    note = f"Memory of its own of the largest of {workers} workers, with a list of {PICTURES} pictures."
+    report("bench memory", "\n".join([*lines, "", note]), publish="--publish" in sys.argv)
 
 
 if __name__ == "__main__":

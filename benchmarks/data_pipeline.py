@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import cv2
@@ -105,6 +105,25 @@ def pipelines(files: list[Path]) -> dict[str, Work]:
     }
 
 
+def holes() -> list[str]:
+    """Microseconds per drawn hole; training draws all bins equally often."""
+    source, names = FreeForm(), bins.IRREGULAR
+
+    def draw(bin: str, own: bool) -> Work:
+        of_sample = seeds.generator("bench")  # which has chosen the crop before: no hole needs one of its own
+        return lambda call: source.draw(seeds.generator("bench", call) if own else of_sample, bin, SIZE, SIZE)
+
+    rates = alternate({f"{bin} {own}": draw(bin, own) for bin in names for own in (False, True)})
+    lines = [
+        f"| holes of {SIZE} x {SIZE}, microseconds | {' | '.join(names)} | mean |",
+        "|---|" + "---:|" * (len(names) + 1),
+    ]
+    for own, what in ((False, "drawn"), (True, "seeded and drawn")):
+        each = [1e6 / rates[f"{bin} {own}"] for bin in names]
+        lines.append(f"| {what} | {' | '.join(f'{value:.0f}' for value in [*each, mean(each)])} |")
+    return lines
+
+
 class Ready(Dataset[Any]):
     """Samples that cost nothing to make: what is left is their way from the worker to the batch on the device."""
 
@@ -162,15 +181,7 @@ def main() -> None:
             ratio = rates["ours"] / rates["torchvision"]
             lines.append(f"| JPEG of {size[0]} x {size[1]} | {numbers} | {ratio:.2f} |")
 
-    source = FreeForm()
-    holes = alternate(
-        {
-            bin: (lambda call, bin=bin: source.draw(seeds.generator("bench", call), bin, SIZE, SIZE))  # type: ignore[misc]
-            for bin in bins.IRREGULAR
-        }
-    )
-    lines += ["", "| holes of 256 x 256 | " + " | ".join(holes) + " |", "|---|" + "---:|" * len(holes)]
-    lines.append("| microseconds each | " + " | ".join(f"{1e6 / value:.0f}" for value in holes.values()) + " |")
+    lines += ["", *holes()]
     moved = transport()
     lines += [
         "",

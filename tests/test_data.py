@@ -225,7 +225,9 @@ def test_large_jpegs_are_decoded_small_for_training_only(tmp_path: Path) -> None
     Image.new("RGB", (800, 640), (9, 9, 9)).save(tmp_path / "large.jpg")
     assert read_picture(tmp_path / "large.jpg").shape == (640, 800, 3)
     assert read_fast(tmp_path / "large.jpg", 150).shape == (160, 200, 3)
-    assert read_fast(tmp_path / "large.jpg", 161).shape == (320, 400, 3)
+    assert read_fast(tmp_path / "large.jpg", 161).shape == (240, 300, 3)
+    assert read_fast(tmp_path / "large.jpg", 320).shape == (320, 400, 3)
+    assert read_fast(tmp_path / "large.jpg", 321).shape == (640, 800, 3)  # more than a half costs as much as the whole
     assert read_fast(tmp_path / "large.jpg").shape == (640, 800, 3)
     assert Geometry(32).at_least is None  # crops take pixels as they are
     assert Geometry(32, "short_side_then_random_crop", 48).at_least == 48

@@ -26,12 +26,12 @@ def composite(image: Tensor, prediction: Tensor, hole: Tensor) -> Tensor:
 
 def to_uint8(image: Tensor) -> Tensor:
     """Picture in [0, 1] to 8 bit, clamped and rounded (never truncated)."""
-    return image.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    return image.detach().float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
 
 
 def from_uint8(image: Tensor) -> Tensor:
     """8-bit picture to float32 in [0, 1]; `to_uint8` of it gives the same levels back."""
-    return image.to(torch.float32).div(255)
+    return image.to(torch.float32, copy=True).div_(255)  # in place: fresh memory costs more than the division
 
 
 @torch.no_grad()

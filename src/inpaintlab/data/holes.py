@@ -6,6 +6,7 @@ a uint8 array (H, W), 1 = missing. The same generator state gives the same hole.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -79,18 +80,19 @@ class FreeForm(HoleSource):
     def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
         low, high = self._limits[bin]
         total = height * width
-        least, most = int(np.floor(low * total)) + 1, int(np.floor(high * total))
+        least, most = math.floor(low * total) + 1, math.floor(high * total)
         if most < least:
             raise ValueError(f"no hole of a {height}x{width} picture falls into the bin {bin}")
         target = int(rng.integers(least, most + 1))
         hole: Hole = np.zeros((height, width), np.uint8)
-        share, scale = 0, 1.0  # share is exact or, between two looks, more than the truth
+        share, scale = 0.0, 1.0  # share is exact or, between two looks, more than the truth
         for shape in self._shapes(rng, height, width, 1 + GROWTH * target / total):
-            if share + shape.area < target and scale == 1:
+            larger = share + shape.area
+            if larger < target and scale == 1:
                 shape.paint(hole)  # cannot reach the target: nothing to look at
-                share += shape.area
+                share = larger
                 continue
-            previous = hole.copy() if share + shape.area > most else hole
+            previous = hole.copy() if larger > most else hole
             shape.paint(hole, scale)
             share = cv2.countNonZero(hole)
             if share > most:
@@ -99,7 +101,7 @@ class FreeForm(HoleSource):
                 break
             if scale < 1 / 64:  # only single pixels still fit; there are target - share to go
                 free = np.flatnonzero(hole == 0)
-                hole.reshape(-1)[rng.choice(free, target - share, replace=False)] = 1
+                hole.reshape(-1)[rng.choice(free, target - int(share), replace=False)] = 1
                 break
         return hole
 
@@ -110,32 +112,31 @@ class FreeForm(HoleSource):
         """
         side, count = growth * min(height, width), 14
         low, high = (value * side for value in self.width)
+        #            start x, y      two widths              kind  steps  their lengths        first direction
+        least = np.array((0.0, 0.0, low, low, 0.0, 2.0, *[0.08 * side] * 6, 0.0))
+        span = np.array((width, height, high - low, high - low, 1.0, 5.0, *[0.17 * side] * 6, 2 * math.pi))
         while True:
-            even = rng.random((count, 13))
-            starts = even[:, :2] * (width, height)
-            thickness = low + even[:, 2:4] * (high - low)
-            is_blob = (even[:, 4] < self.blobs).tolist()
-            steps = (2 + 5 * even[:, 5]).astype(int).tolist()
-            lengths = (0.08 + 0.17 * even[:, 6:12]) * side
-            turns = (0.9 * rng.standard_normal((count, 6))).cumsum(1) + 2 * np.pi * even[:, 12:]
-            path = np.zeros((count, 7, 2))
-            np.multiply(np.cos(turns), lengths, out=path[:, 1:, 0])
-            np.multiply(np.sin(turns), lengths, out=path[:, 1:, 1])
-            path = path.cumsum(1)
-            pixels = (starts[:, None] + path).round().astype(np.int32)
-            widths, whole = thickness.tolist(), lengths.sum(1).tolist()
-            for i in range(count):
-                if is_blob[i]:
-                    yield Blob(starts[i], 1.5 * thickness[i], float(turns[i, 0]) * 180 / np.pi)
+            even = rng.random((count, 13)) * span + least
+            turns = (0.9 * rng.standard_normal((count, 6))).cumsum(1) + even[:, 12:]
+            corners = np.empty((count, 7, 2))
+            corners[:, 0] = even[:, :2]
+            np.multiply(np.cos(turns), even[:, 6:12], out=corners[:, 1:, 0])
+            np.multiply(np.sin(turns), even[:, 6:12], out=corners[:, 1:, 1])
+            corners = corners.cumsum(1)
+            pixels = np.rint(corners).astype(np.int32)
+            for i, row in enumerate(even.tolist()):
+                if row[4] < self.blobs:
+                    centre, axes = (int(row[0]), int(row[1])), (1.5 * row[2], 1.5 * row[3])
+                    yield Blob(centre, axes, math.degrees(turns[i, 0]))
                 else:
-                    last = steps[i] + 1
-                    yield Stroke(pixels[i, :last], starts[i], path[i, :last], widths[i][0], whole[i])
+                    steps = int(row[5])
+                    yield Stroke(corners[i, : steps + 1], pixels[i, : steps + 1], row[2], sum(row[6 : 6 + steps]))
 
 
 class Shape(Protocol):
     """Something that paints itself into a hole; `area` is more than the pixels that it can cover."""
 
-    area: int
+    area: float
 
     def paint(self, hole: Hole, scale: float = 1.0) -> None:
         """Draw, at a scale up to 1."""
@@ -143,34 +144,46 @@ class Shape(Protocol):
 
 
 class Blob:
-    """An ellipse."""
+    """An ellipse; `angle` in degrees."""
 
-    def __init__(self, centre: NDArray[np.float64], axes: NDArray[np.float64], angle: float) -> None:
-        self.centre, self.axes, self.angle = centre.astype(int).tolist(), axes.tolist(), angle
-        self.area = int(np.pi * (self.axes[0] + 2) * (self.axes[1] + 2))
+    __slots__ = ("angle", "area", "axes", "centre")
+
+    def __init__(self, centre: tuple[int, int], axes: tuple[float, float], angle: float) -> None:
+        self.centre, self.axes, self.angle = centre, axes, angle
+        self.area = math.pi * (axes[0] + 2) * (axes[1] + 2)
 
     def paint(self, hole: Hole, scale: float = 1.0) -> None:
-        axes = [round(axis * scale) for axis in self.axes]
-        cv2.ellipse(hole, self.centre, axes, self.angle, 0, 360, (1,), -1)
+        axes = round(self.axes[0] * scale), round(self.axes[1] * scale)
+        cv2.ellipse(hole, self.centre, axes, self.angle, 0, 360, 1, -1)
 
 
 class Stroke:
-    """A broad line along a path; `pixels` are its corners at scale 1."""
+    """A broad line of that `length` along its corners (n, 2).
+
+    Args:
+        corners, pixels: exact, and rounded: rounding those of many strokes at a time costs as much as of one.
+        start: what the corners shrink towards, the first one by default.
+    """
+
+    __slots__ = ("area", "corners", "pixels", "start", "thickness")
 
     def __init__(
         self,
+        corners: NDArray[np.float64],
         pixels: NDArray[np.int32],
-        start: NDArray[np.float64],
-        path: NDArray[np.float64],
         thickness: float,
         length: float,
+        start: NDArray[np.float64] | None = None,
     ) -> None:
-        self.pixels, self.start, self.path, self.thickness = pixels, start, path, thickness
-        self.area = int((thickness + 3) * (length + thickness + 3 + 2 * len(pixels)))
+        self.corners, self.pixels, self.thickness, self.start = corners, pixels, thickness, start
+        self.area = (thickness + 3) * (length + thickness + 3 + 2 * len(pixels))
 
     def paint(self, hole: Hole, scale: float = 1.0) -> None:
-        pixels = self.pixels if scale == 1 else (self.start + self.path * scale).round().astype(np.int32)
-        cv2.polylines(hole, [pixels], False, (1,), max(1, round(self.thickness * scale)))
+        pixels = self.pixels
+        if scale != 1:
+            start = self.corners[0] if self.start is None else self.start
+            pixels = np.rint(start + (self.corners - start) * scale).astype(np.int32)
+        cv2.polylines(hole, [pixels], False, 1, max(1, round(self.thickness * scale)))
 
 
 class Box(HoleSource):

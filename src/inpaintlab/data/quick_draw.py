@@ -48,7 +48,8 @@ class QuickDraw(FreeForm):
             steps = (0.02 + 0.04 * rng.random((count, most))) * scale
             path = (steps[..., None] * np.stack([np.cos(bends), np.sin(bends)], 2)).cumsum(1)
             path -= path.mean(1, keepdims=True)  # around the start, so that as much is drawn at every border
-            pixels = (starts[:, None] + path).round().astype(np.int32)
+            corners = starts[:, None] + path
+            pixels = np.rint(corners).astype(np.int32)
             lengths = steps.sum(1).tolist()
             for i, last in enumerate(points):
-                yield Stroke(pixels[i, :last], starts[i], path[i, :last], thickness[i], lengths[i])
+                yield Stroke(corners[i, :last], pixels[i, :last], thickness[i], lengths[i], starts[i])

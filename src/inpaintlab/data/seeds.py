@@ -13,4 +13,5 @@ def generator(*parts: int | str) -> np.random.Generator:
     Numbers must not be negative.
     """
     words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in parts]
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
+    ready = np.array(words, np.uint32) if min(words) >= 0 and max(words) < 2**32 else words  # the same, faster
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(ready)))
