@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
-from inpaintlab.data.files import is_deep
+from inpaintlab.data.files import decode_jpeg, is_deep
 from inpaintlab.data.items import Item
 
 TURNED = 274  # EXIF tag of the orientation
@@ -52,7 +52,8 @@ def examine(item: Item) -> Facts:
         with Image.open(io.BytesIO(content)) as image:
             deep = is_deep(image)
             mode = "16-bit" if deep else image.mode
-            image.load()
+            if decode_jpeg(content, image) is None:
+                image.load()
             turned = image.getexif().get(TURNED, 1) != 1
             wrong = "16 bits per channel; convert to 8" if deep else ""
             return Facts(digest, len(content), image.size, mode, link, turned, wrong)
