@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from inpaintlab.data.datamodule import loader
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import Box
 from inpaintlab.data.items import Files, Item
 from inpaintlab.data.lists import Names
 from inpaintlab.data.stream import Stream, TrainSet
+from inpaintlab.data.workers import loader
 from inpaintlab.tables.publish import report
 
 PICTURES, SIZE, BATCH = 1_803_460, 16, 64

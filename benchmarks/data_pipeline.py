@@ -24,12 +24,13 @@ from torch.utils.data import Dataset
 from torchvision import transforms
 
 from inpaintlab.data import bins, seeds
-from inpaintlab.data.datamodule import loader, to_batch
+from inpaintlab.data.datamodule import to_batch
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import FreeForm
 from inpaintlab.data.items import Files
 from inpaintlab.data.lists import Names
 from inpaintlab.data.stream import TrainSet
+from inpaintlab.data.workers import loader
 from inpaintlab.tables.publish import report
 
 ROUNDS, SECONDS = 7, 0.6

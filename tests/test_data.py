@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 
 from inpaintlab.data import seeds
-from inpaintlab.data.datamodule import InpaintingData, loader, to_batch
+from inpaintlab.data.datamodule import InpaintingData, to_batch
 from inpaintlab.data.files import BadPicture, find_bad, list_pictures, read_fast, read_grey, read_picture
 from inpaintlab.data.geometry import KINDS, Geometry
 from inpaintlab.data.holes import Box, FreeForm
 from inpaintlab.data.pairs import describe, digest, write_manifest
 from inpaintlab.data.pictures import Folder, Photos
 from inpaintlab.data.stream import Stream
+from inpaintlab.data.workers import loader
 from inpaintlab.errors import UserError
 
 

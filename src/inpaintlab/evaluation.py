@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inpaintlab.atomic import replacing, require_writable, write_text
-from inpaintlab.data.datamodule import loader, to_batch
+from inpaintlab.data.datamodule import to_batch
 from inpaintlab.data.pairs import Pair, PairSet, digest, write_manifest
+from inpaintlab.data.workers import loader
 from inpaintlab.image import inpaint, to_uint8
 from inpaintlab.metrics import fid, protocols
 from inpaintlab.metrics.per_picture import PerPicture

@@ -18,12 +18,18 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # to stop; SLURM's -
 def explain(error: BaseException) -> str | None:
     """The sentence for an error that the user can mend, or None."""
     if isinstance(error, MENDABLE):
-        return str(error)
+        return _own_words(error)
     cause = error.__cause__
     if type(error).__name__ == "InstantiationException" and isinstance(cause, (ValueError, TypeError, OSError)):
         where = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
         return f"{where}: {cause}" if where and not isinstance(cause, MENDABLE) else str(cause)
     return None
+
+
+def _own_words(error: BaseException) -> str:
+    """The message; of an error in a loader's worker torch makes one that holds the worker's traceback, ending in it."""
+    text, name = str(error), type(error).__name__
+    return text.rpartition(f"{name}: ")[2].strip() if text.startswith(f"Caught {name} in DataLoader worker") else text
 
 
 @contextmanager

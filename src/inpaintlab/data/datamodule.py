@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import signal
 from typing import Any
 
-import cv2
 import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader
@@ -21,9 +19,9 @@ from inpaintlab.data.pairs import PairSet, describe, digest, read_manifest
 from inpaintlab.data.pictures import PictureSource
 from inpaintlab.data.seen import masks_are_shared
 from inpaintlab.data.stream import Stream, TrainSet
+from inpaintlab.data.workers import loader
 from inpaintlab.errors import UserError
 from inpaintlab.image import from_uint8
-from inpaintlab.programs import SIGNALS
 
 
 def to_batch(raw: dict[str, Any]) -> Batch:
@@ -150,21 +148,3 @@ class InpaintingData(pl.LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.failures.restore(state_dict)
-
-
-def loader(dataset: Any, workers: int, **options: Any) -> DataLoader[Any]:
-    """A loader whose workers use one thread each and leave signals to the training, which saves and ends them."""
-    return DataLoader(
-        dataset,
-        num_workers=workers,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_begin_worker if workers else None,
-        **options,
-    )
-
-
-def _begin_worker(worker: int) -> None:
-    del worker
-    cv2.setNumThreads(0)
-    for number in SIGNALS:  # schedulers send them to every process of a job
-        signal.signal(number, signal.SIG_IGN)

@@ -11,8 +11,8 @@ from torch.utils.data import Dataset
 
 from inpaintlab import config as configs
 from inpaintlab.atomic import write_text
-from inpaintlab.data.datamodule import loader
 from inpaintlab.data.pairs import Pair, PairSet, digest, read_manifest, write_manifest
+from inpaintlab.data.workers import loader
 from inpaintlab.errors import UserError
 from inpaintlab.progress import Bar
 
