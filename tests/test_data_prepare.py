@@ -174,7 +174,7 @@ def test_from_archives_to_a_training_set(tmp_path: Path, capsys: pytest.CaptureF
     assert run(*given) == 0
     printed = capsys.readouterr().out
     assert "3 pictures in train, 3 pictures in val, 4 pictures in test" in printed
-    assert f"data=places2_large data.root={tmp_path / 'out'} data.pictures.categories=[beach]" in printed
+    assert f"data=places2_large data.root={tmp_path / 'out'} 'data.pictures.categories=[beach]'" in printed
     assert state(folder) == before
     assert (tmp_path / "out/original/data_large_standard/b/beach/00000001.jpg").is_file()
     prepared = Places2(tmp_path / "out", variant="large", categories=["beach"])

@@ -60,7 +60,7 @@ def locked(path: str | Path, patience: float = 60.0, what: str = "") -> Iterator
         yield
 
 
-def require_writable(folder: str | Path) -> Path:
+def require_writable(folder: str | Path, remedy: str = "choose another with `output=...` or make it writable") -> Path:
     """Create `folder` and make sure that files can be written into it.
 
     Raises:
@@ -74,7 +74,6 @@ def require_writable(folder: str | Path) -> Path:
         (folder / ".writable").unlink()
     except OSError as error:
         raise PermissionError(
-            f"cannot write into the output folder {folder.absolute()} ({error.strerror}); choose another with "
-            "`output=...` or make it writable"
+            f"cannot write into the output folder {folder.absolute()} ({error.strerror}); {remedy}"
         ) from None
     return folder

@@ -64,6 +64,9 @@ def run_program(program: Callable[[], object], *first: Callable[[], object]) -> 
             for step in first:
                 step()
             program()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:  # the reader of the output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

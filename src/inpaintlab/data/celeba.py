@@ -10,7 +10,8 @@ from inpaintlab.data.named import SPLITS, NamedSet, require
 from inpaintlab.errors import UserError
 
 PARTITION = "list_eval_partition.txt"
-FOLDERS = ("img_align_celeba", "Img/img_align_celeba", "celeba/img_align_celeba", "img_align_celeba/img_align_celeba")
+# The innermost first: the outer folder of the same name holds no picture.
+FOLDERS = ("img_align_celeba/img_align_celeba", "img_align_celeba", "Img/img_align_celeba", "celeba/img_align_celeba")
 
 
 def read_partition(path: Path) -> dict[str, list[str]]:

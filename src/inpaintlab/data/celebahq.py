@@ -88,10 +88,7 @@ class CelebAHQ(NamedSet):
         if split == "val" and self.by != "mapping":
             return looked_at(self.names("train"))
         paths = self._by_number()
-        spelled = next(iter(paths.values()))
-        missing = spelled.rpartition("/")[0] or "."
-        numbers = getattr(self, f"_{self.by}")(split)
-        return Names(paths.get(n, f"{missing}/{n}{Path(spelled).suffix}") for n in numbers)
+        return Names(paths.get(n) or self._spelled(n) for n in getattr(self, f"_{self.by}")(split))
 
     def canonical(self, path: str) -> str:
         """The number that counts from zero, "123.jpg"."""
@@ -132,6 +129,14 @@ class CelebAHQ(NamedSet):
                     self._paths = {}
                     raise UserError(f"CelebA-HQ: {other} and {path} are the same number; keep one of them")
         return self._paths
+
+    def _spelled(self, number: int) -> str:
+        """What a picture that is not there would be called among the others."""
+        paths = self._by_number()
+        low, high = (Path(paths[end]) for end in (min(paths), max(paths)))
+        prefix, digits = re.fullmatch(r"(\D*)(\d+)", low.stem).groups()  # type: ignore[union-attr]  # see _number
+        width = len(digits) if len(low.stem) == len(high.stem) else 0
+        return str(low.with_name(f"{prefix}{number + self._first:0{width}}{low.suffix}"))
 
     # ------------------------------------------------------------------ splits
     def _list(self, split: str) -> list[int]:

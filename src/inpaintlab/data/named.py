@@ -18,7 +18,7 @@ from inpaintlab.data.lists import Names
 from inpaintlab.errors import UserError
 
 SPLITS = ("train", "val", "test")
-PREPARED = "prepared.json"
+PREPARED, STARTED = "prepared.json", "preparing.json"  # written by `inpaintlab data prepare`, last and first
 LOOKED_AT = 64  # pictures of the training split that are shown during training, where a set has no validation split
 
 
@@ -61,6 +61,7 @@ class NamedSet(ABC):
                 raise FileNotFoundError(
                     f"the folder of {self.title} does not exist: {self.root.absolute()} (data.root)"
                 )
+            refuse_half_prepared(self.root)
             found = self._prepared(split) if self.is_prepared else self.original(split)
             if not found:
                 raise FileNotFoundError(f"{self.title}: no picture for the split {split!r} in {self.root.absolute()}")
@@ -146,6 +147,15 @@ class NamedSet(ABC):
     def scan(self, folder: str) -> Names:
         """The pictures below a folder of `root`, relative to `root`."""
         return Names(f"{folder}/{name}" for name in lists.scan(self.root / folder))
+
+
+def refuse_half_prepared(root: Path) -> None:
+    """Raise UserError if `inpaintlab data prepare` was stopped while it wrote `root`."""
+    if (root / STARTED).exists() and not (root / PREPARED).exists():
+        raise UserError(
+            f"{root.absolute()} is not complete: `inpaintlab data prepare` was stopped there; start it again, and it "
+            "goes on"
+        )
 
 
 def require(option: str, value: str, known: Iterable[str]) -> None:

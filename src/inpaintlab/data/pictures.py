@@ -13,6 +13,7 @@ from inpaintlab.data import lists
 from inpaintlab.data.files import BadPicture, find_bad
 from inpaintlab.data.items import Files, Item, Region
 from inpaintlab.data.lists import Names
+from inpaintlab.data.named import refuse_half_prepared
 from inpaintlab.errors import UserError
 
 
@@ -132,6 +133,7 @@ class Folder:
         """The paths of a split, relative to `root`; nothing is decoded."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"the folder of pictures does not exist: {self.root.absolute()} (data.root)")
+        refuse_half_prepared(self.root)
         parts = {name: part or name for name, part in self.parts.items()}
         folders = [(self.root / parts[name]).is_dir() for name in ("train", "test")]
         if not any(self.parts.values()) and not any(folders):

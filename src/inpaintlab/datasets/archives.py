@@ -6,6 +6,7 @@ import json
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -45,9 +46,11 @@ def unpack(archive: Path, into: Path, renamed: Mapping[str, str]) -> None:
                     with replacing(target) as temporary, temporary.open("wb") as file:
                         shutil.copyfileobj(content, file)
                 bar.update(place // 2**20)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        if isinstance(error, PermissionError):
-            raise
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of what is read
+            raise UserError(
+                f"{archive}: unpacking into {into} failed ({error.strerror}); started again it goes on"
+            ) from None
         raise UserError(f"{archive}: does not unpack ({error}); is it complete?") from None
     write_text(done, json.dumps(state))
 
@@ -65,6 +68,10 @@ def _entries(archive: Path) -> Iterator[Entry]:
             inside = tape.extractfile(member) if member.isfile() else None
             if inside is not None:
                 yield member.name, member.size, inside, member.offset
+        assert tape.fileobj is not None
+        tape.fileobj.seek(tape.offset)  # an archive that was cut between two members only lacks its end mark
+        if tape.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise EOFError("it has no end mark")
 
 
 def _safe(name: str, archive: Path, renamed: Mapping[str, str]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -10,6 +11,7 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
 
+from inpaintlab.programs import end_with_parent
 from inpaintlab.progress import Bar
 
 T = TypeVar("T")
@@ -40,18 +42,27 @@ def spread(
         chunks = iter(lambda: list(islice(rest, CHUNK)), [])
         waiting: deque[Future[list[R]]] = deque()
         done = 0
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            for chunk in chunks:
-                waiting.append(pool.submit(_all, work, chunk))
-                if len(waiting) < 4 * processes:
-                    continue
-                yield from (results := waiting.popleft().result())
-                done += len(results)
-                bar.update(done)
-            while waiting:
-                yield from (results := waiting.popleft().result())
-                done += len(results)
-                bar.update(done)
+        with ProcessPoolExecutor(processes, get_context("spawn"), _begin) as pool:
+            try:
+                for chunk in chunks:
+                    waiting.append(pool.submit(_all, work, chunk))
+                    if len(waiting) < 4 * processes:
+                        continue
+                    yield from (results := waiting.popleft().result())
+                    done += len(results)
+                    bar.update(done)
+                while waiting:
+                    yield from (results := waiting.popleft().result())
+                    done += len(results)
+                    bar.update(done)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # what is not begun would be done first
+                raise
+
+
+def _begin() -> None:
+    end_with_parent(signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one answers it
 
 
 def _all(work: Callable[[T], R], things: list[T]) -> list[R]:

@@ -7,12 +7,14 @@ overrides: what is verified is what is trained on.
 
 from __future__ import annotations
 
+import shlex
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inpaintlab.atomic import require_writable, write_text
 from inpaintlab.data.pairing import PROTOCOLS
 from inpaintlab.errors import UserError
 from inpaintlab.programs import run_program
@@ -70,19 +72,38 @@ def parser() -> ArgumentParser:
         "--manifest", type=Path, metavar="FILE", help="write a CSV file with length and hash of every picture"
     )
     verify.add_argument("--any-count", action="store_true", help="accept another number of files than was published")
-    verify.add_argument("--processes", type=int, metavar="N", help="default: all cores")
+    verify.add_argument("--processes", type=_positive, metavar="N", help="default: all cores")
     prepare = command("prepare", "make lists, splits and links for a training, from archives or folders", PREPARE)
     prepare.add_argument("name", metavar="NAME")
     prepare.add_argument("out", type=Path, metavar="OUT")
     prepare.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
-    prepare.add_argument("--short-side", type=int, metavar="PIXELS", help="make smaller copies of larger pictures")
-    prepare.add_argument("--processes", type=int, metavar="N", help="default: all cores")
+    prepare.add_argument(
+        "--short-side", type=_positive, metavar="PIXELS", help="make smaller copies of larger pictures"
+    )
+    prepare.add_argument("--processes", type=_positive, metavar="N", help="default: all cores")
     protocols = "\n".join(f"  {name:16} {what}" for name, what in PROTOCOLS.items())
     pairs = command("pairs", "write or check the pairs of an evaluation", PAIRS.format(protocols=protocols))
     pairs.add_argument("file", type=Path, metavar="FILE")
     pairs.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     pairs.add_argument("--check", action="store_true", help="compare FILE with the pictures and masks that are here")
     return p
+
+
+def parsed(arguments: Sequence[str] | None = None) -> Namespace:
+    """The arguments; KEY=VALUE may stand before and after options."""
+    p = parser()
+    found, rest = p.parse_known_args(arguments)
+    wrong = [word for word in rest if word.startswith("-") or "=" not in word]
+    if wrong:
+        p.error(f"unrecognized arguments: {' '.join(wrong)}")
+    found.overrides += rest
+    return found
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise ArgumentTypeError(f"{text!r} is no whole number above zero")
+    return int(text)
 
 
 def composed(name: str, overrides: Sequence[str]) -> tuple[str, DictConfig]:
@@ -113,6 +134,10 @@ def _verify(arguments: Namespace) -> int:
     from inpaintlab.datasets.verify_masks import verify_masks
 
     group, config = composed(arguments.name, arguments.overrides)
+    if group == "masks" and arguments.manifest is not None:
+        raise UserError("--manifest lists pictures; of masks the whole report, --report FILE, has what is wrong")
+    for file in filter(None, (arguments.report, arguments.manifest)):  # before all files are read
+        require_writable(file.parent, "choose another for the file or make it writable")
     options = {"any_count": arguments.any_count, "processes": arguments.processes}
     size = config.data.geometry.size
     reports: list[Report] = []
@@ -126,7 +151,7 @@ def _verify(arguments: Namespace) -> int:
         found = {source.root: source for source in sources if isinstance(source, (MaskFolder, RawMasks))}
         if not found:
             raise UserError(f"the holes of {arguments.name} are drawn; there are no files to verify")
-        published = arguments.name.startswith("nvidia")
+        published = arguments.name.rpartition("=")[2].startswith("nvidia")
         reports += [verify_masks(source, size=size, published=published, **options) for source in found.values()]
         if len(found) == 2:
             from inpaintlab.data.seen import masks_are_shared
@@ -134,8 +159,6 @@ def _verify(arguments: Namespace) -> int:
             reports[-1].facts.append(f"test masks seen in training: {'yes' if masks_are_shared(*sources) else 'no'}")
     print("\n\n".join(report.text() for report in reports))
     if arguments.report is not None:
-        from inpaintlab.atomic import write_text
-
         write_text(arguments.report, "\n\n".join(report.text(None) for report in reports) + "\n")
         print(f"\nwritten to {arguments.report}")
     return int(any(report.wrong for report in reports))
@@ -144,7 +167,7 @@ def _verify(arguments: Namespace) -> int:
 def _prepare(arguments: Namespace) -> int:
     from hydra.utils import instantiate
 
-    from inpaintlab.data.named import NamedSet
+    from inpaintlab.data.named import SPLITS, NamedSet
     from inpaintlab.data.pictures import Photos
     from inpaintlab.datasets.prepare import prepare, unpacked
 
@@ -162,9 +185,11 @@ def _prepare(arguments: Namespace) -> int:
     for reason in left_out:
         print(f"left out: {reason}")
     print(f"{arguments.out}: " + ", ".join(f"{count} pictures in {split}" for split, count in counts.items()))
-    given = [o for o in arguments.overrides if not o.startswith("data.root=")]
-    words = ["inpaintlab train experiment=...", f"data={arguments.name}", f"data.root={arguments.out}", *given]
-    print(f"train on it: {' '.join(words)}")
+    # What says where the originals and their lists are has been used; the rest says what the set is.
+    used = {"data.root", *(() if isinstance(source, NamedSet) else (f"data.pictures.{split}" for split in SPLITS))}
+    given = [o for o in arguments.overrides if o.partition("=")[0] not in used]
+    words = [f"data={arguments.name.rpartition('=')[2]}", f"data.root={arguments.out}", *given]
+    print(f"train on it: inpaintlab train experiment=... {shlex.join(words)}")
     return 0
 
 
@@ -186,12 +211,12 @@ PROGRAMS = {"verify": _verify, "prepare": _prepare, "pairs": _pairs}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The program behind `inpaintlab data`."""
-    parsed = parser().parse_args(arguments)
+    given = parsed(arguments)
     status = 0
 
     def program() -> None:
         nonlocal status
-        status = PROGRAMS[parsed.command](parsed)
+        status = PROGRAMS[given.command](given)
 
     run_program(program)
     sys.exit(status)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from inpaintlab.atomic import replacing
 from inpaintlab.data.items import Files
 from inpaintlab.data.lists import Names
-from inpaintlab.data.named import SPLITS, NamedSet
+from inpaintlab.data.named import PREPARED, SPLITS, NamedSet
 from inpaintlab.data.pictures import Folder
 from inpaintlab.datasets.examine import Facts, examine
 from inpaintlab.datasets.parallel import spread
@@ -66,7 +66,8 @@ def verify(
         any_count: do not complain that there are more or fewer pictures than were published.
         manifest: CSV file to write: split, picture, bytes, SHA-256 (first 64 bits).
     """
-    title, prepared = ("Folder", False) if isinstance(source, Folder) else (source.title, source.is_prepared)
+    title = "Folder" if isinstance(source, Folder) else source.title
+    prepared = (source.root / PREPARED).is_file()
     report = Report(f"{title} in {source.root.absolute()}" + (", prepared" if prepared else ""))
     seen: dict[str, Seen] = {}
     for split in SPLITS:
@@ -75,7 +76,7 @@ def verify(
         except (UserError, FileNotFoundError) as error:
             report.blame(f"no split {split!r}", str(error))
             continue
-        if split == "val" and "train" in seen and _within(names, seen["train"].names):
+        if split == "val" and "train" in seen and _within(names, seen["train"].names, prepared):
             report.notes.append("no validation split: validation looks at training pictures")
             continue
         seen[split] = Seen(names)
@@ -96,7 +97,10 @@ def verify(
     return report
 
 
-def _within(few: Names, many: Names) -> bool:
+def _within(few: Names, many: Names, prepared: bool) -> bool:
+    """Whether all are the same pictures; a prepared set has them under one name below the folders of both splits."""
+    if prepared:
+        return {name.partition("/")[2] for name in few} <= {name.partition("/")[2] for name in many}
     return set(few) <= set(many)
 
 
