@@ -82,17 +82,22 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("batch", [0, 2, 4])  # the first, one in the middle, the last
-def test_sigterm_saves_the_batch_it_came_in_and_ends_with_143(
-    compose: Compose, tmp_path: Path, signalled: list[tuple[int, int]], batch: int
+@pytest.mark.parametrize(
+    ("batch", "number"),
+    [(0, signal.SIGTERM), (2, signal.SIGTERM), (4, signal.SIGTERM), (2, signal.SIGINT)],  # the last one is Ctrl-C
+)
+def test_signals_save_the_batch_they_come_in(
+    compose: Compose, tmp_path: Path, signalled: list[tuple[int, int]], batch: int, number: signal.Signals
 ) -> None:
     options = ["batches=5", "trainer.checkpoint_every=100"]
     whole = train.run(compose(*options))
     config = compose(*options, f"output={tmp_path / 'stopped'}")
-    signalled.append((batch, signal.SIGTERM))
+    signalled.append((batch, number))
+    keyboard = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as end:
         train.run(config)
-    assert end.value.code == 143
+    assert end.value.code == 128 + number
+    assert signal.getsignal(signal.SIGINT) == keyboard
     assert programs.stopped(143)
     assert programs.stopped(-15)
     assert not programs.stopped(1)
@@ -100,6 +105,15 @@ def test_sigterm_saves_the_batch_it_came_in_and_ends_with_143(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # as before
     signalled.clear()
     assert_same_end(train.run(config), whole)
+
+
+def test_a_second_ctrl_c_ends_at_once(compose: Compose, signalled: list[tuple[int, int]]) -> None:
+    config = compose("batches=5", "trainer.checkpoint_every=100")
+    signalled.extend([(2, signal.SIGINT), (2, signal.SIGINT)])
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as end:
+        train.run(config)
+    assert getattr(end.value, "code", None) != 0
+    assert not (configs.run_folder(config) / "checkpoints" / checkpoint.LAST).exists()
 
 
 def test_a_launchers_own_handler_is_asked_after_the_save(compose: Compose, signalled: list[tuple[int, int]]) -> None:

@@ -119,6 +119,11 @@ def test_charts_of_little_are_possible() -> None:
         text = chart.svg([chart.Line("<a & b>", [3], [0.5])], "x", "y", logarithmic=logarithmic)
         assert "&lt;a &amp; b&gt;" in text
         ElementTree.fromstring(text)
+    nan = float("nan")
+    for logarithmic, values in ((True, [-1.0, 0.0, -3.0]), (False, [nan, nan, nan]), (True, [nan, -1.0, 0.0])):
+        text = chart.svg([chart.Line("a", [1, 2, 3], values)], "x", "y", logarithmic=logarithmic)
+        assert "nan" not in text
+        assert 'points=""' in text
     text = chart.svg([chart.Line("a", [1, 2, 3], [1.0, 0.0, 100.0])], "x", "y", logarithmic=True)
     (line,) = ElementTree.fromstring(text).findall(".//{*}polyline")
     assert len(line.attrib["points"].split()) == 2  # 0 has no logarithm

@@ -111,3 +111,14 @@ def test_all_tables_are_rendered_without_training(
     program.main(["--render", f"output={tmp_path / 'runs'}"])
     assert f"1 of 2 rows measured     {folder}/table.html" in capsys.readouterr().out
     assert "Not measured yet: MUM." in (folder / "table.md").read_text()
+
+    moved = (tmp_path / "runs").rename(tmp_path / "moved")  # the request still names the old folder
+    (made,) = (moved / "tables").glob("msanet.table3*")
+    program.main(["--render", f"output={moved}"])
+    assert f"1 of 2 rows measured     {made}/table.html" in capsys.readouterr().out
+    kept = (made / "table.md").read_text()
+    for path in moved.glob("*/*/seed0/evaluation-*/metrics.json"):
+        path.unlink()
+    program.main(["--render", f"output={moved}"])
+    assert "msanet.table3: not rendered: nothing of it is measured" in capsys.readouterr().err
+    assert (made / "table.md").read_text() == kept

@@ -69,9 +69,9 @@ def require_writable(folder: str | Path, remedy: str = "choose another with `out
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / ".writable") as temporary:
-            temporary.touch()
-        (folder / ".writable").unlink()
+        probe = folder / f".writable.{os.getpid()}"  # each process of a run asks
+        probe.touch()
+        probe.unlink()
     except OSError as error:
         raise PermissionError(
             f"cannot write into the output folder {folder.absolute()} ({error.strerror}); {remedy}"

@@ -1,8 +1,9 @@
-"""Stopping when asked to: SIGTERM, or a scheduler's warning, saves within one batch and ends the process.
+"""Stopping when asked to: SIGTERM, Ctrl-C, or a scheduler's warning, saves within one batch and ends the process.
 
-The exit status is 128 + the signal's number, 143 for SIGTERM, as of any program that a signal ends: a launcher reads it
-as "stopped", not "failed", and the same command continues the run. A launcher that runs us inside its own process and
-has installed a handler, as submitit has to requeue its job on SLURM, is asked instead, once the checkpoint is written.
+A second Ctrl-C ends at once. The exit status is 128 + the signal's number, 143 for SIGTERM, as of any program that a
+signal ends: a launcher reads it as "stopped", not "failed", and the same command continues the run. A launcher that
+runs us inside its own process and has installed a handler, as submitit has to requeue its job on SLURM, is asked
+instead, once the checkpoint is written.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Interruption(pl.Callback):
         self.save = save
         self._pending: set[int] = set()
         self._launchers = {number: signal.getsignal(number) for number in SIGNALS}
+        self._keyboard = signal.getsignal(signal.SIGINT)
         self._group: Any = None
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -40,8 +42,17 @@ class Interruption(pl.Callback):
             # On the host: asking through the GPUs would make them wait after every batch.
             self._group = torch.distributed.new_group(backend="gloo")
         if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:  # Lightning restores what was there before
-                signal.signal(number, lambda number, frame: self._pending.add(number))
+            for number in (*SIGNALS, signal.SIGINT):  # Lightning restores what was there before, but for the last
+                signal.signal(number, self._note)
+
+    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._keyboard)
+
+    def _note(self, number: int, frame: object) -> None:
+        if number == signal.SIGINT and number in self._pending:
+            raise KeyboardInterrupt
+        self._pending.add(number)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         number = self._asked()
@@ -49,7 +60,9 @@ class Interruption(pl.Callback):
             return
         self._pending.discard(number)
         self.save(trainer)
-        launcher = self._launchers[signal.Signals(number)]
+        if trainer.is_global_zero:
+            print(f"stopped and saved after batch {module.batches_done}; the same command goes on", flush=True)
+        launcher = self._launchers.get(signal.Signals(number))
         if callable(launcher):
             launcher(number, None)
             return  # it wants the job to go on, until it is killed

@@ -1,4 +1,4 @@
-"""The processes that load: one thread each, deaf to the signals of schedulers, and gone when the program ends."""
+"""The processes that load: one thread each, deaf to signals that are meant for the program, and gone when it ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def loader(dataset: Any, workers: int, **options: Any) -> DataLoader[Any]:
 def _begin(worker: int) -> None:
     del worker
     cv2.setNumThreads(0)
-    for number in SIGNALS:  # schedulers send them to every process of a job
+    for number in (*SIGNALS, signal.SIGINT):  # sent to every process of a job, or of a terminal
         signal.signal(number, signal.SIG_IGN)
 
 

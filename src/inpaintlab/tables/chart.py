@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from math import ceil, floor, log10
+from math import ceil, floor, isfinite, log10
 
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 62, 190, 16, 46  # margins; the legend stands on the right
@@ -35,12 +35,12 @@ def svg(lines: Sequence[Line], x_label: str, y_label: str, *, logarithmic: bool 
     """The chart, readable on a white page.
 
     Args:
-        lines: at least one, with at least one point.
-        logarithmic: the vertical axis; values of 0 and below are left out.
+        lines: at least one; values that are not finite are left out.
+        logarithmic: the vertical axis; values of 0 and below are left out, too.
     """
-    lines = [_positive(line) for line in lines] if logarithmic else list(lines)
-    heights = [value for line in lines for values in (line.y, line.low, line.high) for value in values]
-    x0, x1 = _ends([x for line in lines for x in line.x], 0.02)
+    lines = [_drawable(line, logarithmic) for line in lines]
+    heights = [value for line in lines for values in (line.y, line.low, line.high) for value in values] or [1.0]
+    x0, x1 = _ends([x for line in lines for x in line.x] or [0.0], 0.02)
     y0, y1 = _ends([log10(value) for value in heights] if logarithmic else heights, 0.05)
 
     def across(value: float) -> float:
@@ -76,9 +76,12 @@ def svg(lines: Sequence[Line], x_label: str, y_label: str, *, logarithmic: bool 
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _positive(line: Line) -> Line:
-    points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if y > 0]
-    return Line(line.label, [x for x, _ in points], [y for _, y in points])
+def _drawable(line: Line, logarithmic: bool) -> Line:
+    bars = bool(line.low) and not logarithmic  # the ends of an interval may be negative
+    columns = (line.x, line.y, line.low, line.high) if bars else (line.x, line.y)
+    points = [point for point in zip(*columns, strict=True) if all(map(isfinite, point))]
+    kept = [point for point in points if point[1] > 0 or not logarithmic]
+    return Line(line.label, *([point[i] for point in kept] for i in range(len(columns))))
 
 
 def _ends(values: Sequence[float], margin: float) -> tuple[float, float]:

@@ -87,12 +87,14 @@ def render_all(overrides: Sequence[str] = ()) -> None:
     from inpaintlab.tables.measured import Measured
 
     output = _output(overrides)
+    where = [o for o in overrides if o.startswith("output=")]
     require_writable(output / "tables")
     entries = []
     for id in spec.known():
         made = list(outputs.requests(output, id))
         for folder, request in made or [(output / "tables" / _folder_name(id, "demo", []), {})]:
-            table, scale, rest = spec.load(id), str(request.get("scale", "demo")), request.get("overrides", [])
+            table, scale = spec.load(id), str(request.get("scale", "demo"))
+            rest = [o for o in request.get("overrides", []) if not o.startswith("output=")] + where  # it may have moved
             try:
                 if request:
                     given = {label: Path(path) for label, path in request["given"].items()}
@@ -102,6 +104,9 @@ def render_all(overrides: Sequence[str] = ()) -> None:
                     results = measure(table, scale, [0], [])
                 else:
                     results = {row.label: Measured() for row in table.rows}
+                found = any(result.summaries or result.counts for result in results.values())
+                if request and not found and (folder / "table.csv").exists():
+                    raise UserError(f"nothing of it is measured below {output.absolute()}; the table stays as it is")
                 outputs.write(folder, table, results, scale, rest)
             except Exception as error:
                 if explain(error) is None:
