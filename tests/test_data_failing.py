@@ -1,0 +1,106 @@
+"""Runs and evaluations whose data fail: other pairs than the manifest's, masks that are gone or torn, torn archives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trees
+from PIL import Image
+
+from inpaintlab import config as configs
+from inpaintlab import evaluate, sweep, train
+from inpaintlab.data.pairs import read_manifest, write_manifest
+from inpaintlab.errors import UserError
+from inpaintlab.tables import measure
+
+Compose = Callable[..., configs.DictConfig]
+RAW, FILES = "inpaintlab.data.raw_masks.RawMasks", "inpaintlab.data.mask_folder.MaskFolder"
+
+
+def lines(folder: Path, count: int) -> Path:
+    """A folder of training masks, black holes on white, each elsewhere."""
+    folder.mkdir()
+    for i in range(count):
+        line = np.full((32, 32), 255, np.uint8)
+        line[6 * i : 6 * i + 5, 4:30] = 0
+        Image.fromarray(line).save(folder / f"{i}.png")
+    return folder
+
+
+# ---------------------------------------------------------------------- manifests of evaluations that are done
+def test_a_finished_evaluation_is_held_to_the_manifest(compose: Compose, folder: Path, tmp_path: Path) -> None:
+    run = train.run(compose("batches=1"))
+    given = [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}"]
+    given += ["data=folder", f"data.root={folder}", "data.geometry.size=32", "masks=irregular"]
+
+    def evaluated(*more: str) -> dict[str, Any]:
+        return evaluate.run(configs.compose([*given, *more], "evaluate"))
+
+    done = Path(evaluated()["folder"])
+    written = (done / "metrics.json").stat().st_mtime_ns
+    pairs = read_manifest(done / "pairs.csv")
+    write_manifest(tmp_path / "three.csv", pairs[:3])
+    assert evaluated(f"data.manifest={done / 'pairs.csv'}")["folder"] == str(done)
+    with pytest.raises(UserError, match=rf"three.csv names other pairs .* than those evaluated in {done}"):
+        evaluated(f"data.manifest={tmp_path / 'three.csv'}")
+    with pytest.raises(FileNotFoundError, match="there is no such manifest of pairs: .*nowhere.csv"):
+        evaluated(f"data.manifest={tmp_path / 'nowhere.csv'}")
+    assert evaluated("split=val", f"data.manifest={tmp_path / 'three.csv'}")["split"] == "val"  # has no manifest
+    assert (done / "metrics.json").stat().st_mtime_ns == written
+
+
+def test_runs_sweeps_and_tables_hold_a_finished_evaluation_to_the_manifest(
+    compose: Compose, tiny: list[str], tmp_path: Path
+) -> None:
+    run = train.run(compose("batches=1", "evaluate=true"))
+    (done,) = run.glob("evaluation-*")
+    write_manifest(tmp_path / "three.csv", read_manifest(done / "pairs.csv")[:3])
+    for name, error, text in (
+        ("three.csv", UserError, "names other pairs"),
+        ("nowhere.csv", FileNotFoundError, "no such manifest"),
+    ):
+        options = ["batches=1", "evaluate=true", f"data.manifest={tmp_path / name}"]
+        with pytest.raises(error, match=text):
+            train.run(compose(*options))
+        with pytest.raises(error, match=text):
+            measure._read(compose(*options))
+        (job,) = sweep.plan([["experiment=msanet_places2_mum", *tiny, *options]])
+        assert job.state == sweep.LEFT  # it is started and says what is wrong
+    same = ["batches=1", "evaluate=true", f"data.manifest={done / 'pairs.csv'}"]
+    assert measure._read(compose(*same)) == evaluate.read(done)
+    assert sweep.plan([["experiment=msanet_places2_mum", *tiny, *same]])[0].state == sweep.BEFORE
+
+
+# ---------------------------------------------------------------------- training masks that are elsewhere
+def test_a_machine_without_the_training_masks_can_evaluate(compose: Compose, tmp_path: Path) -> None:
+    masks = lines(tmp_path / "masks", 5)
+    test = tmp_path / "test"
+    trees.nvidia_test(test, 1)
+    holes = [f"data.train_holes={{_target_: {RAW}, root: {masks}, dilation: [1, 3], shift: 0.1}}",
+             f"data.test_holes={{_target_: {FILES}, root: {test}}}"]  # fmt: skip
+    run = train.run(compose("batches=1", *holes))
+    given = [f"checkpoint={run}/checkpoints/last.ckpt"]
+    here = evaluate.run(configs.compose([*given, f"out={tmp_path / 'here'}"], "evaluate"))
+    assert here["test_masks_in_training"] is False
+    masks.rename(tmp_path / "elsewhere")
+    gone = evaluate.run(configs.compose([*given, f"out={tmp_path / 'gone'}"], "evaluate"))
+    assert gone["test_masks_in_training"] is None
+    assert gone["means"] == here["means"]
+    drawn = evaluate.run(configs.compose([*given, "masks=center"], "evaluate"))
+    assert drawn["test_masks_in_training"] is False  # as no file could be
+
+
+def test_whether_masks_were_seen_is_asked_before_the_work(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = train.run(compose("batches=1"))
+
+    def fail(*_: object) -> None:
+        raise UserError("no work was done")
+
+    monkeypatch.setattr(evaluate, "_masks_seen", fail)
+    monkeypatch.setattr("inpaintlab.evaluation.evaluate", lambda *_, **__: pytest.fail("evaluated"))
+    with pytest.raises(UserError, match="no work was done"):
+        evaluate.run(configs.compose([f"checkpoint={run}/checkpoints/last.ckpt"], "evaluate"))
