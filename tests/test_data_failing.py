@@ -8,12 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import trees
 from PIL import Image
 
 from inpaintlab import config as configs
 from inpaintlab import evaluate, sweep, train
+from inpaintlab.data.datamodule import InpaintingData
+from inpaintlab.data.failures import Failures
+from inpaintlab.data.geometry import Geometry
+from inpaintlab.data.holes import Box, FreeForm
 from inpaintlab.data.pairs import read_manifest, write_manifest
+from inpaintlab.data.pictures import Folder
+from inpaintlab.data.raw_masks import RawMasks
 from inpaintlab.errors import UserError
 from inpaintlab.tables import measure
 
@@ -104,3 +111,62 @@ def test_whether_masks_were_seen_is_asked_before_the_work(compose: Compose, monk
     monkeypatch.setattr("inpaintlab.evaluation.evaluate", lambda *_, **__: pytest.fail("evaluated"))
     with pytest.raises(UserError, match="no work was done"):
         evaluate.run(configs.compose([f"checkpoint={run}/checkpoints/last.ckpt"], "evaluate"))
+
+
+# ---------------------------------------------------------------------- torn masks and archives
+def module(folder: Path, **options: Any) -> InpaintingData:
+    defaults: dict[str, Any] = {
+        "pictures": Folder(folder, scan_limit=0), "geometry": Geometry(32), "train_holes": FreeForm(),
+        "test_holes": FreeForm(), "batch_size": 4, "batches": 12, "workers": 0,
+    }  # fmt: skip
+    return InpaintingData(**(defaults | options))
+
+
+def test_a_batch_whose_shared_mask_is_torn_shares_another_one(folder: Path, tmp_path: Path) -> None:
+    masks = RawMasks(lines(tmp_path / "masks", 5), dilation=(1, 3), shift=0.1)
+    data = module(folder, train_holes=masks, shared_holes=True)
+    sound = list(data.stream())
+    (tmp_path / "masks" / "2.png").write_bytes(b"torn")
+    drawn_again = 0
+    for before, after in zip(sound, data.stream(), strict=True):
+        assert before["name"] == after["name"]
+        assert torch.equal(before["image"], after["image"])  # a sound picture needs no other
+        assert torch.equal(after["hole"], after["hole"][:1].expand(4, -1, -1, -1))
+        assert len({bool(reason) for reason in after["failed"]}) == 1  # all of a batch, or none
+        assert all("2.png: does not decode" in reason for reason in after["failed"] if reason)
+        assert bool(after["failed"][0]) != torch.equal(before["hole"], after["hole"])
+        drawn_again += bool(after["failed"][0])
+    assert 0 < drawn_again < len(sound)
+
+
+def test_a_torn_picture_keeps_the_hole_of_its_batch(folder: Path) -> None:
+    data = module(folder, shared_holes=True)
+    sound = list(data.stream())
+    (folder / "train" / "1.png").write_bytes(b"torn")
+    torn = list(data.stream())
+    assert any(any(batch["failed"]) for batch in torn)
+    assert all(torch.equal(before["hole"], after["hole"]) for before, after in zip(sound, torn, strict=True))
+
+
+def test_a_torn_archive_is_a_matter_of_max_failed_alone(tmp_path: Path) -> None:
+    """The second half of 80 pictures: most have more torn files behind them than would ever be tried one by one."""
+    for i in range(80):
+        trees.picture(tmp_path / "train" / f"{i:02d}.png", (32, 32))
+    data = module(tmp_path, train_holes=Box(), batch_size=8, batches=10)
+    data.train_set()
+    for i in range(40, 80):
+        (tmp_path / "train" / f"{i:02d}.png").write_bytes(b"torn")
+    batches = list(data.stream())
+    assert sum(bool(reasons) for batch in batches for reasons in batch["failed"]) == 40
+    again = list(module(tmp_path, train_holes=Box(), batch_size=8, batches=10, workers=2).stream())
+    assert [batch["name"] for batch in batches] == [batch["name"] for batch in again]
+    taken = [name for batch in batches for name, reason in zip(batch["name"], batch["failed"], strict=True) if reason]
+    assert len(set(taken)) > 20  # spread over all that can be read
+    second = {data.train_set()[epoch, 50, 0]["name"] for epoch in range(4)}
+    assert len(second) > 1  # of other pictures in other epochs
+    patient, strict = Failures(0.9), Failures(0.2)
+    for batch in batches:
+        patient.add(batch["failed"])
+    with pytest.raises(UserError, match="more than data.max_failed=0.2 allows"):
+        for batch in batches:
+            strict.add(batch["failed"])
