@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import pytest
 import torch
 import trees
 from PIL import Image
+from test_interruption import TWO_PROCESSES, start, state, wait_for_batch
 
 from inpaintlab import config as configs
 from inpaintlab import evaluate, sweep, train
@@ -22,6 +27,7 @@ from inpaintlab.data.pairs import read_manifest, write_manifest
 from inpaintlab.data.pictures import Folder
 from inpaintlab.data.raw_masks import RawMasks
 from inpaintlab.errors import UserError
+from inpaintlab.papers.base import InpaintingModule
 from inpaintlab.tables import measure
 
 Compose = Callable[..., configs.DictConfig]
@@ -168,5 +174,74 @@ def test_a_torn_archive_is_a_matter_of_max_failed_alone(tmp_path: Path) -> None:
     for batch in batches:
         patient.add(batch["failed"])
     with pytest.raises(UserError, match="more than data.max_failed=0.2 allows"):
-        for batch in batches:
-            strict.add(batch["failed"])
+        strict.add([reasons for batch in batches for reasons in batch["failed"]])
+
+
+# ---------------------------------------------------------------------- counts of several processes
+SUMMARY = re.compile(r"(\d+) of (\d+) samples could not be read and were replaced by others:")
+
+
+def test_counts_are_summed() -> None:
+    one, two = Failures(0.5), Failures(0.5)
+    one.add(["a.jpg: torn", "", ""])
+    two.add(["a.jpg: torn", "b.jpg: gone\na.jpg: torn", ""])
+    both = Failures.together(0.5, [one.state(), two.state()])
+    assert both.state() == {"samples": 6, "failed": 3, "reasons": {"a.jpg: torn": 3, "b.jpg: gone": 1}}
+    assert one.samples == 3  # as before
+
+
+def test_a_run_that_is_stopped_ends_with_a_summary_too(
+    compose: Compose, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = compose("data.pictures.scan_limit=0", "batches=6", "trainer.checkpoint_every=100")
+    spoil = folder / "train" / "1.png"
+    spoil.write_bytes(b"torn")
+    original = InpaintingModule.training_step
+
+    def step(self: Any, *arguments: Any) -> None:
+        if self.batches_done == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(InpaintingModule, "training_step", step)
+        with pytest.raises(SystemExit):
+            train.run(config)
+    assert SUMMARY.findall(capsys.readouterr().out) == [("1", "8")]
+    train.run(config)
+    assert SUMMARY.findall(capsys.readouterr().out) == [("2", "12")]
+
+
+@pytest.mark.slow
+def test_two_processes_count_together_also_after_a_stop(tiny: list[str], folder: Path, tmp_path: Path) -> None:
+    for name in ("1.png", "4.png"):
+        (folder / "train" / name).write_bytes(b"torn")
+    length = 30
+    options = [
+        "data.batch_size=4",
+        "data.pictures.scan_limit=0",
+        "data.max_failed=0.9",
+        "trainer.checkpoint_every=1000",
+    ]
+    overrides = ["experiment=msanet_places2_mum", *tiny, *TWO_PROCESSES, *options, f"batches={length}"]
+    out = tmp_path / "out"
+
+    first = start(overrides, out)
+    wait_for_batch(first, out, 5)
+    os.killpg(first.pid, signal.SIGTERM)
+    assert first.wait(timeout=60) == 143
+    (run,) = out.glob("*/*/seed0")
+    done = state(run)["batches_done"]
+    ((failed, samples),) = SUMMARY.findall((out / "log.txt").read_text())  # printed once
+    assert int(samples) == 4 * done
+    kept = state(run)["InpaintingData"]
+    assert (kept["failed"], kept["samples"]) == (int(failed), int(samples))
+
+    assert start(overrides, out).wait(timeout=100) == 0
+    expected = [list(module(folder, batches=n).stream()) for n in (done, length)]
+    truth = [sum(bool(reasons) for batch in batches for reasons in batch["failed"]) for batches in expected]
+    assert truth == [int(failed), 4 * length // 3]
+    assert SUMMARY.findall((out / "log.txt").read_text())[1:] == [(str(truth[1]), str(4 * length))]
+    replaced = json.loads((run / "run.json").read_text())["replaced"]
+    assert (replaced["failed"], replaced["samples"]) == (truth[1], 4 * length)
+    assert replaced == state(run)["InpaintingData"]

@@ -49,9 +49,9 @@ class TrainSet(Dataset[dict[str, Tensor | str]]):
         return len(self.items)
 
     def __getitem__(self, key: Key) -> dict[str, Tensor | str]:
-        """The sample of a key. If its picture or mask cannot be read, another picture with another hole takes its place.
+        """The sample of a key. If its picture or mask cannot be read, another picture and hole take its place.
 
-        That is the next picture, then one at a place drawn anew: broken files may lie side by side. A hole that the
+        The picture is the next one, then one at a place drawn anew: broken files may lie side by side. A hole that the
         batch shares is drawn again by itself, so that it is still the same for all. What failed is named under
         "failed", line by line.
 
