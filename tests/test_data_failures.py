@@ -50,8 +50,10 @@ def test_the_next_picture_takes_the_place_with_any_number_of_workers(folder: Pat
         for i, name in enumerate(before["name"]):
             failed = after["failed"][i].split("\n") if after["failed"][i] else []
             if name in ("train/2.png", "train/3.png"):
-                assert after["name"][i] == "train/4.png"
-                assert len(failed) == (2 if name == "train/2.png" else 1)
+                assert after["name"][i] not in ("train/2.png", "train/3.png")
+                if name == "train/3.png":
+                    assert after["name"][i] == "train/4.png"
+                assert len(failed) == 1 if name == "train/3.png" else len(failed) >= 2
                 assert all("does not decode" in reason for reason in failed)
             else:  # untouched
                 assert torch.equal(before["image"][i], after["image"][i])
@@ -77,10 +79,11 @@ def test_missing_files_and_torn_masks_count_too(folder: Path, tmp_path: Path) ->
     assert "1.png: does not decode" in reasons
 
 
-def test_too_many_in_a_row_are_an_error(folder: Path) -> None:
+def test_nothing_that_can_be_read_is_an_error(folder: Path) -> None:
     spoil(folder, *"012345")
-    with pytest.raises(BadPicture, match="16 pictures one after the other cannot be read"):
+    with pytest.raises(BadPicture, match="64 attempts at a training sample found nothing that can be read:") as error:
         module(folder).train_set()[0, 0, 0]
+    assert len(str(error.value).splitlines()) == 1 + 6  # each file once
 
 
 def test_more_than_the_share_stops(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,9 @@ def evaluate_checkpoint(
 
     Returns:
         The content of `metrics.json`, with the results' folder under "folder".
+
+    Raises:
+        FileNotFoundError, UserError: if `data.manifest` names other pairs; see `read`.
     """
     out = folder / f"evaluation-{configs.evaluation_key(test)}"
     if split != "test":
@@ -56,7 +59,9 @@ def evaluate_checkpoint(
     summary = read(out)
     if summary is None or summary["weights"] != restored.digest():
         _evaluate(restored, test, out, split, device, label or f"evaluating {restored.system}", rank, world)
-        summary = read(out) if rank == 0 else {}
+        if rank:
+            return {}
+    summary = read(out, test["data"].get("manifest") if split == "test" else None)
     assert summary is not None
     return summary
 
@@ -78,7 +83,7 @@ def evaluate_run(
         device: None takes what the run was trained on.
         rank, world: see `evaluate_checkpoint`.
     """
-    known = read(folder / f"evaluation-{configs.evaluation_key(config)}")
+    known = evaluated(config, folder)
     if known is not None:  # a finished run does not change: no need to open its checkpoint
         return known
     from inpaintlab import checkpoint, precision
@@ -89,10 +94,38 @@ def evaluate_run(
     return evaluate_checkpoint(restored, config, folder, device=device, label=label, rank=rank, world=world)
 
 
-def read(folder: Path) -> dict[str, Any] | None:
-    """The content of a finished evaluation's `metrics.json`, with its folder under "folder"; None if there is none."""
+def evaluated(config: dict[str, Any], folder: Path) -> dict[str, Any] | None:
+    """What `evaluate_run` returns, if that is done; None if not.
+
+    Raises:
+        FileNotFoundError, UserError: if `data.manifest` names other pairs; see `read`.
+    """
+    return read(folder / f"evaluation-{configs.evaluation_key(config)}", config["data"].get("manifest"))
+
+
+def read(folder: Path, manifest: str | None = None) -> dict[str, Any] | None:
+    """The content of a finished evaluation's `metrics.json`, with its folder under "folder"; None if there is none.
+
+    Args:
+        manifest: a file of the pairs that must have been evaluated; None takes any.
+
+    Raises:
+        FileNotFoundError, UserError: if there is no such manifest, or it names other pairs.
+    """
     path = folder / "metrics.json"
-    return json.loads(path.read_text()) | {"folder": str(folder)} if path.exists() else None
+    if not path.exists():
+        return None
+    summary = json.loads(path.read_text()) | {"folder": str(folder)}
+    if manifest is not None:
+        from inpaintlab.data.pairs import digest, read_manifest
+
+        named = digest(read_manifest(manifest))
+        if named != summary["pairs_digest"]:
+            raise UserError(
+                f"{manifest} names other pairs ({named}) than those evaluated in {folder} "
+                f"({summary['pairs_digest']}): give another data.manifest, or remove that folder to evaluate again"
+            )
+    return summary
 
 
 def _evaluate(
@@ -111,7 +144,8 @@ def _evaluate(
     from inpaintlab.progress import Bar
 
     require_writable(out)
-    data = checkpoint.build(test["data"], "inpaintlab.data.")
+    # Nothing here asks for the training masks, which may not be on this machine.
+    data = checkpoint.build(test["data"] | {"train_holes": None}, "inpaintlab.data.")
     options = test["evaluation"]
     makers = {"fid": weights.inception, "fid_torchvision": weights.inception_torchvision}
     extractors = {
@@ -119,6 +153,7 @@ def _evaluate(
     }
     perceptual = weights.lpips(test["weights"]["alexnet"]).to(device) if options[lpips.KEY] else None
     pairs = data.pairs(split)
+    seen = _masks_seen(restored, data.test_holes) if rank == 0 else None  # before the work, lest it be lost
     with Bar(label, len(range(rank, len(pairs), world)), quiet=rank > 0) as bar:
         result = evaluation.evaluate(
             restored.generator,
@@ -156,7 +191,7 @@ def _evaluate(
         "split": split,
         "size": data.geometry.size,
         "pictures": type(data.pictures).__name__,
-        "test_masks_in_training": _masks_seen(restored, data.test_holes),
+        "test_masks_in_training": seen,
         "precision": "32",
         "conditions": record.conditions(),
     }
@@ -165,17 +200,24 @@ def _evaluate(
 
 def _masks_seen(restored: Restored, test_holes: HoleSource) -> bool | None:
     """Whether test masks were seen in training; None if that cannot be known here."""
+    from hydra.errors import InstantiationException
+
     from inpaintlab import checkpoint
     from inpaintlab.data.seen import masks_are_shared
 
+    if not any(True for _ in test_holes.mask_files()):  # drawn
+        return False
     if not restored.batches:  # released weights: their training was another one than the config says
-        return None if any(True for _ in test_holes.mask_files()) else False
+        return None
     try:
-        return masks_are_shared(
-            checkpoint.build(restored.config["data"]["train_holes"], "inpaintlab.data."), test_holes
-        )
+        trained = checkpoint.build(restored.config["data"]["train_holes"], "inpaintlab.data.")
+        return masks_are_shared(trained, test_holes)
     except OSError:  # the training masks are not on this machine
         return None
+    except InstantiationException as error:  # Hydra's, around whatever the source raised
+        if isinstance(error.__cause__, OSError):
+            return None
+        raise
 
 
 def run(config: DictConfig) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from inpaintlab import config as configs
 from inpaintlab import evaluate, train
 from inpaintlab.atomic import require_writable
 from inpaintlab.errors import UserError
-from inpaintlab.programs import stopped
+from inpaintlab.programs import MENDABLE, stopped
 
 BEFORE, DONE, FAILED, STOPPED, LEFT = "finished before", "done", "failed", "stopped", "not started"
 LOG = "log.txt"  # in the folder of a run
@@ -55,10 +55,12 @@ class Job:
 
     def finished(self) -> bool:
         """Whether nothing is left of it."""
-        evaluation = self.folder / f"evaluation-{configs.evaluation_key(self.config)}"
-        return train.finished(self.folder) is not None and (
-            not self.config["evaluate"] or evaluate.read(evaluation) is not None
-        )
+        try:
+            return train.finished(self.folder) is not None and (
+                not self.config["evaluate"] or evaluate.evaluated(self.config, self.folder) is not None
+            )
+        except MENDABLE:  # its manifest names other pairs: its own process says so
+            return False
 
     def settle(self, ended_well: bool, was_stopped: bool, note: str = "") -> None:
         """Find out what became of it, now that its process is gone."""

@@ -161,8 +161,9 @@ def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) 
         loggers.close(trainer.loggers)
     if module.batches_done < total:
         raise RuntimeError(f"stopped after {module.batches_done} of {total} batches")
+    replaced = data.state_dict()  # on all processes
     if trainer.is_global_zero:
-        done = {"state": "finished", "replaced": data.failures.state()}
+        done = {"state": "finished", "replaced": replaced}
         write_text(folder / "run.json", json.dumps(entry | done, indent=1) + "\n")
     if plain["evaluate"]:
         device, rank, world = trainer.strategy.root_device, trainer.global_rank, trainer.world_size

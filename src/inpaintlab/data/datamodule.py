@@ -78,7 +78,8 @@ class InpaintingData(pl.LightningDataModule):
         self.workers = min(8, (os.cpu_count() or 1) - 1) if workers is None else workers
         self.pairing, self.manifest = pairing, manifest
         self.test_masks_in_training = test_masks_in_training
-        self.failures = Failures(max_failed)
+        self.failures = Failures(max_failed)  # of this process; the first one goes on from a checkpoint's sum
+        self._of_all = self.failures  # of all processes, as of the last checkpoint
         self._train: TrainSet | None = None
 
     def train_set(self) -> TrainSet:
@@ -140,11 +141,24 @@ class InpaintingData(pl.LightningDataModule):
         return to_batch(batch)
 
     def teardown(self, stage: str) -> None:
-        if self.failures.failed:
-            print(self.failures.summary(), flush=True)
+        if self._of_all.failed and self._is_first():
+            print(self._of_all.summary(), flush=True)
+
+    def on_exception(self, exception: BaseException) -> None:
+        if isinstance(exception, (SystemExit, KeyboardInterrupt)):  # asked to stop; `teardown` is not called then
+            self.teardown("fit")
 
     def state_dict(self) -> dict[str, Any]:
-        return self.failures.state()
+        """The failures of all processes, which must ask for it together, as they do to save a checkpoint."""
+        if self.trainer is not None and self.trainer.world_size > 1:
+            states: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(states, self.failures.state())
+            self._of_all = Failures.together(self.failures.share, states)
+        return self._of_all.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.failures.restore(state_dict)
+        if self._is_first():  # it alone, or the sum would be multiplied
+            self.failures.restore(state_dict)
+
+    def _is_first(self) -> bool:
+        return self.trainer is None or self.trainer.is_global_zero

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from inpaintlab.errors import UserError
@@ -15,6 +15,9 @@ FEW = 10  # so many failed samples never stop a run, however short it is
 class Failures:
     """The samples of a training that had to be replaced, as this process saw them.
 
+    Of several processes each stops the training by its own samples, which are as good a share of the data as any other;
+    what is kept and printed is the sum.
+
     Args:
         share: of the samples; more stop the training.
     """
@@ -23,6 +26,17 @@ class Failures:
         self.share = share
         self.samples = self.failed = 0
         self.reasons: dict[str, int] = {}  # what failed and why -> how often
+
+    @classmethod
+    def together(cls, share: float, states: Iterable[dict[str, Any]]) -> Failures:
+        """The sum of what several processes counted, of each its `state()`."""
+        of_all = cls(share)
+        for state in states:
+            of_all.samples += state["samples"]
+            of_all.failed += state["failed"]
+            for reason, count in state["reasons"].items():
+                of_all.reasons[reason] = of_all.reasons.get(reason, 0) + count
+        return of_all
 
     def add(self, failed: Sequence[str]) -> None:
         """Count a batch; for each sample what failed before it could be made, line by line.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from inpaintlab.data import seeds
+from inpaintlab.data.failures import NAMED
 from inpaintlab.data.files import BadPicture, Picture
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import Hole, HoleSource
@@ -17,7 +19,8 @@ from inpaintlab.data.items import Item
 from inpaintlab.errors import UserError
 
 Key = tuple[int, int, int]  # epoch, index of the picture, number of the batch
-ATTEMPTS = 16  # pictures in a row that may fail
+T = TypeVar("T")
+ATTEMPTS = 64  # at one sample; how many samples may fail at first is what data.max_failed says
 
 
 def sample(picture: Picture, hole: Hole, name: str) -> dict[str, Tensor | str]:
@@ -46,27 +49,59 @@ class TrainSet(Dataset[dict[str, Tensor | str]]):
         return len(self.items)
 
     def __getitem__(self, key: Key) -> dict[str, Tensor | str]:
-        """The sample of a key. If its picture or mask cannot be read, the next picture takes its place.
+        """The sample of a key. If its picture or mask cannot be read, another picture and hole take its place.
 
-        What failed is named under "failed", line by line.
+        The picture is the next one, then one at a place drawn anew: broken files may lie side by side. A hole that the
+        batch shares is drawn again by itself, so that it is still the same for all. What failed is named under
+        "failed", line by line.
+
+        Raises:
+            BadPicture: if nothing that was tried can be read.
         """
+        batch = key[2]
         failed: list[str] = []
-        for attempt in range(ATTEMPTS):
-            try:
-                return {**self._sample(key, attempt), "failed": "\n".join(failed)}
-            except (BadPicture, OSError) as error:
-                failed.append(str(error).replace("\n", " "))
-        raise BadPicture(f"{ATTEMPTS} pictures one after the other cannot be read:\n  " + "\n  ".join(failed))
-
-    def _sample(self, key: Key, attempt: int) -> dict[str, Tensor | str]:
-        epoch, index, batch = key
-        rng = seeds.generator("sample", self.seed, epoch, index, *([attempt] if attempt else []))
-        item = self.items[(index + attempt) % len(self.items)]
-        picture = self.geometry.train(item.load_for_training(self.geometry.at_least), rng)
         if self.shared_holes:
-            rng = seeds.generator("hole", self.seed, batch)
+            picture, name, _ = _first(lambda attempt: self._picture(key, attempt), failed)
+            hole = _first(lambda attempt: self._hole(_random("hole", self.seed, batch, attempt), picture), failed)
+        else:
+            picture, name, hole = _first(lambda attempt: self._sample(key, attempt), failed)
+        return {**sample(picture, hole, name), "failed": "\n".join(failed)}
+
+    def _sample(self, key: Key, attempt: int) -> tuple[Picture, str, Hole]:
+        picture, name, rng = self._picture(key, attempt)
+        return picture, name, self._hole(rng, picture)
+
+    def _picture(self, key: Key, attempt: int) -> tuple[Picture, str, np.random.Generator]:
+        """The view of a picture, its name, and the generator to draw its hole with."""
+        epoch, index, _ = key
+        place = index + attempt
+        if attempt > 1:
+            place = int(_random("replacement", self.seed, epoch, index, attempt).integers(len(self.items)))
+        item = self.items[place % len(self.items)]
+        rng = _random("sample", self.seed, epoch, index, attempt)
+        return self.geometry.train(item.load_for_training(self.geometry.at_least), rng), item.name, rng
+
+    def _hole(self, rng: np.random.Generator, picture: Picture) -> Hole:
         name = self.holes.bins[int(rng.integers(len(self.holes.bins)))]
-        return sample(picture, self.holes.draw(rng, name, *picture.shape[:2]), item.name)
+        return self.holes.draw(rng, name, *picture.shape[:2])
+
+
+def _random(*parts: int | str) -> np.random.Generator:
+    """A generator of the parts, the last of which is the number of the attempt; 0 has no part in it."""
+    return seeds.generator(*(parts if parts[-1] else parts[:-1]))
+
+
+def _first(make: Callable[[int], T], failed: list[str]) -> T:
+    """What the first attempt gives that finds its files readable; `failed` gets a line for each one before."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return make(attempt)
+        except (BadPicture, OSError) as error:
+            failed.append(str(error).replace("\n", " "))
+    reasons = list(dict.fromkeys(failed))
+    raise BadPicture(
+        f"{ATTEMPTS} attempts at a training sample found nothing that can be read:\n  " + "\n  ".join(reasons[:NAMED])
+    )
 
 
 class Stream(Sampler[list[Key]]):
