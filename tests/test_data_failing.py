@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -113,10 +114,42 @@ def test_whether_masks_were_seen_is_asked_before_the_work(compose: Compose, monk
     def fail(*_: object) -> None:
         raise UserError("no work was done")
 
-    monkeypatch.setattr(evaluate, "_masks_seen", fail)
+    monkeypatch.setattr("inpaintlab.evaluated.masks_seen", fail)
     monkeypatch.setattr("inpaintlab.evaluation.evaluate", lambda *_, **__: pytest.fail("evaluated"))
     with pytest.raises(UserError, match="no work was done"):
         evaluate.run(configs.compose([f"checkpoint={run}/checkpoints/last.ckpt"], "evaluate"))
+
+
+def test_changed_pictures_are_evaluated_again(compose: Compose, tmp_path: Path) -> None:
+    run = train.run(compose("batches=1"))
+    for i in range(3):
+        trees.picture(tmp_path / "pictures" / "test" / f"{i}.png", (64, 64))
+        trees.picture(tmp_path / "pictures" / "train" / f"{i}.png", (64, 64))
+    given = [f"checkpoint={run}/checkpoints/last.ckpt", "data=folder", f"data.root={tmp_path / 'pictures'}"]
+    given += ["data.geometry.size=32", "masks=center", f"out={tmp_path / 'out'}", "evaluation.keep=0", "data.workers=0"]
+    first = evaluate.run(configs.compose(given, "evaluate"))
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    assert evaluate.run(configs.compose(given, "evaluate")) == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == times  # only read
+    Image.new("RGB", (64, 64), (250, 0, 0)).save(tmp_path / "pictures/test/0.png")
+    second = evaluate.run(configs.compose(given, "evaluate"))
+    assert second["folder"] == first["folder"]
+    assert second["means"] != first["means"]
+    shutil.rmtree(tmp_path / "pictures")
+    with pytest.raises((FileNotFoundError, UserError), match="does not exist"):
+        evaluate.run(configs.compose(given, "evaluate"))
+
+
+def test_what_the_evaluation_lacks_is_said_before_the_training(compose: Compose, tmp_path: Path) -> None:
+    for lacking, message in (
+        (f"data.manifest={tmp_path / 'none.csv'}", "none.csv"),
+        ("evaluation.fid=true", "inception"),
+        ("data.pairing=sometimes", "sometimes"),
+    ):
+        config = compose("batches=1", "evaluate=true", lacking)
+        with pytest.raises((UserError, ValueError, FileNotFoundError), match=message):
+            train.run(config)
+        assert not list(configs.run_folder(config).rglob("*.ckpt"))
 
 
 # ---------------------------------------------------------------------- torn masks and archives

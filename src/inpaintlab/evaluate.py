@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from inpaintlab.checkpoint import Restored
-    from inpaintlab.data.holes import HoleSource
 
 EXTREMES = 2  # best and as many worst pictures that are kept beside those that are spread over the pairs
 
@@ -38,6 +37,7 @@ def evaluate_checkpoint(
     label: str = "",
     rank: int = 0,
     world: int = 1,
+    same_files: bool = False,
 ) -> dict[str, Any]:
     """Evaluate and write the results folder; one of the same weights that is there already is only read.
 
@@ -46,6 +46,7 @@ def evaluate_checkpoint(
         test: plain data with `data` and `evaluation`; what `config.evaluation_key` reads.
         folder: the results go to `folder/evaluation-<key>`.
         rank, world: with several processes each evaluates its share, and the first one writes.
+        same_files: evaluate again if a picture or a mask file has changed since; their folders must be there.
 
     Returns:
         The content of `metrics.json`, with the results' folder under "folder".
@@ -57,6 +58,13 @@ def evaluate_checkpoint(
     if split != "test":
         out = out.with_name(f"{out.name}-{split}")
     summary = read(out)
+    if summary is not None and same_files:
+        from inpaintlab import evaluated
+
+        here = evaluated.build({"data": test["data"] | {"manifest": None}}).pairs(split)  # which is looked at below
+        if summary.get("files") != evaluated.files_digest(here):
+            print(f"pictures or masks are not those of {out}; evaluating again", flush=True)
+            summary = None
     if summary is None or summary["weights"] != restored.digest():
         _evaluate(restored, test, out, split, device, label or f"evaluating {restored.system}", rank, world)
         if rank:
@@ -83,7 +91,7 @@ def evaluate_run(
         device: None takes what the run was trained on.
         rank, world: see `evaluate_checkpoint`.
     """
-    known = evaluated(config, folder)
+    known = finished(config, folder)
     if known is not None:  # a finished run does not change: no need to open its checkpoint
         return known
     from inpaintlab import checkpoint, precision
@@ -94,7 +102,7 @@ def evaluate_run(
     return evaluate_checkpoint(restored, config, folder, device=device, label=label, rank=rank, world=world)
 
 
-def evaluated(config: dict[str, Any], folder: Path) -> dict[str, Any] | None:
+def finished(config: dict[str, Any], folder: Path) -> dict[str, Any] | None:
     """What `evaluate_run` returns, if that is done; None if not.
 
     Raises:
@@ -138,22 +146,18 @@ def _evaluate(
     rank: int,
     world: int,
 ) -> None:
-    from inpaintlab import checkpoint, evaluation, record, weights
+    from inpaintlab import evaluated, evaluation, record, weights
     from inpaintlab.atomic import require_writable
     from inpaintlab.metrics import lpips
     from inpaintlab.progress import Bar
 
     require_writable(out)
-    # Nothing here asks for the training masks, which may not be on this machine.
-    data = checkpoint.build(test["data"] | {"train_holes": None}, "inpaintlab.data.")
+    data = evaluated.build(test)
     options = test["evaluation"]
-    makers = {"fid": weights.inception, "fid_torchvision": weights.inception_torchvision}
-    extractors = {
-        metric: make(test["weights"][NETWORKS[metric]]).to(device) for metric, make in makers.items() if options[metric]
-    }
+    extractors = {metric: network.to(device) for metric, network in evaluated.inceptions(test).items()}
     perceptual = weights.lpips(test["weights"]["alexnet"]).to(device) if options[lpips.KEY] else None
     pairs = data.pairs(split)
-    seen = _masks_seen(restored, data.test_holes) if rank == 0 else None  # before the work, lest it be lost
+    seen = evaluated.masks_seen(restored, data.test_holes) if rank == 0 else None  # before the work, lest it be lost
     with Bar(label, len(range(rank, len(pairs), world)), quiet=rank > 0) as bar:
         result = evaluation.evaluate(
             restored.generator,
@@ -192,32 +196,11 @@ def _evaluate(
         "size": data.geometry.size,
         "pictures": type(data.pictures).__name__,
         "test_masks_in_training": seen,
+        "files": evaluated.files_digest(pairs),
         "precision": "32",
         "conditions": record.conditions(),
     }
     evaluation.write(out, result, conditions)
-
-
-def _masks_seen(restored: Restored, test_holes: HoleSource) -> bool | None:
-    """Whether test masks were seen in training; None if that cannot be known here."""
-    from hydra.errors import InstantiationException
-
-    from inpaintlab import checkpoint
-    from inpaintlab.data.seen import masks_are_shared
-
-    if not any(True for _ in test_holes.mask_files()):  # drawn
-        return False
-    if not restored.batches:  # released weights: their training was another one than the config says
-        return None
-    try:
-        trained = checkpoint.build(restored.config["data"]["train_holes"], "inpaintlab.data.")
-        return masks_are_shared(trained, test_holes)
-    except OSError:  # the training masks are not on this machine
-        return None
-    except InstantiationException as error:  # Hydra's, around whatever the source raised
-        if isinstance(error.__cause__, OSError):
-            return None
-        raise
 
 
 def run(config: DictConfig) -> dict[str, Any]:
@@ -240,7 +223,7 @@ def run(config: DictConfig) -> dict[str, Any]:
         config.data = {**trained, "train_holes": "${masks.train}", "test_holes": "${masks.test}"}
     test = configs.plain(config)
     folder = Path(config.out) if config.out else restored.path.parent
-    return evaluate_checkpoint(restored, test, folder, split=config.split, device=device)
+    return evaluate_checkpoint(restored, test, folder, split=config.split, device=device, same_files=True)
 
 
 @hydra.main(config_path=str(paths.conf()), config_name="evaluate", version_base="1.3")

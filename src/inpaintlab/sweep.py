@@ -57,7 +57,7 @@ class Job:
         """Whether nothing is left of it."""
         try:
             return train.finished(self.folder) is not None and (
-                not self.config["evaluate"] or evaluate.evaluated(self.config, self.folder) is not None
+                not self.config["evaluate"] or evaluate.finished(self.config, self.folder) is not None
             )
         except MENDABLE:  # its manifest names other pairs: its own process says so
             return False

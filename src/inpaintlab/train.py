@@ -69,7 +69,18 @@ def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) 
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from inpaintlab import averaging, callbacks, checkpoint, evaluate, interruption, loggers, precision, record, silence
+    from inpaintlab import (
+        averaging,
+        callbacks,
+        checkpoint,
+        evaluate,
+        evaluated,
+        interruption,
+        loggers,
+        precision,
+        record,
+        silence,
+    )  # fmt: skip
     from inpaintlab.data.seen import masks_are_shared
     from inpaintlab.papers.health import Health
 
@@ -93,6 +104,8 @@ def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) 
     data = instantiate(config.data, _convert_="all")
     total = data.total_batches()
     data.train_set()  # now, so that a bad picture or mask stops the program before anything else happens
+    if plain["evaluate"] and first_process():
+        evaluated.require(plain)
     module = instantiate(config.model, _convert_="all")
     if plain["init_from"] and not earlier:
         first = checkpoint.load(plain["init_from"], system=plain["system"])

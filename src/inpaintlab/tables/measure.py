@@ -155,7 +155,7 @@ def _read(config: Any) -> dict[str, Any] | None:
     folder = configs.run_folder(config)
     if not train.finished(folder):
         return None
-    return evaluate.evaluated(configs.plain(config), folder)
+    return evaluate.finished(configs.plain(config), folder)
 
 
 def _train(config: Any, part: str) -> dict[str, Any]:
