@@ -118,8 +118,9 @@ def plain(config: DictConfig) -> dict[str, Any]:
     """
     try:
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
-        # Of a reference, full_key is what refers; what is missing stands in the message only.
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} is not set: give it as {error.full_key}=...") from None
+    except InterpolationToMissingValueError as error:  # its full_key is what refers to the missing one
         found = re.search(r"Missing mandatory value: (\S+)", str(error))
         key = found[1] if found else error.full_key
         raise UserError(f"{key} is not set: give it as {key}=...") from None
