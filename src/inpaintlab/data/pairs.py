@@ -171,7 +171,7 @@ def read_manifest(path: str | Path) -> list[Pair]:
                 raise UserError(f"{path} is no manifest of pairs: its columns are {reader.fieldnames}, not {wanted}")
             return [_pair(row, wanted, f"{path}, line {reader.line_num}") for row in reader]
         except csv.Error as error:
-            raise UserError(f"{path}, line {reader.line_num}: {error}; write the manifest again") from None
+            raise UserError(f"{path}, line {reader.reader.line_num}: {error}; write the manifest again") from None
 
 
 def _pair(row: dict[str, str], wanted: Sequence[str], where: str) -> Pair:

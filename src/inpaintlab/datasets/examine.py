@@ -38,7 +38,7 @@ class Facts:
 def examine(item: Item) -> Facts:
     """Read and decode one file; never raises for what is wrong with it."""
     path = item.path
-    link = path.is_symlink()
+    link = os.path.islink(path)  # of a name too long pathlib would raise
     try:
         content = path.read_bytes()
     except ValueError as error:  # a name that cannot be one
@@ -54,8 +54,6 @@ def examine(item: Item) -> Facts:
             mode = "16-bit" if deep else image.mode
             if decode_jpeg(content, image) is None:
                 image.load()
-                if image.mode != "RGB" and not deep:
-                    image.convert("RGB")  # as every reader does; there are modes from which Pillow cannot
             turned = upright(image) is not None
             wrong = "16 bits per channel; convert to 8" if deep else ""
             return Facts(digest, len(content), image.size, mode, link, turned, wrong)

@@ -42,7 +42,7 @@ def look(item: Item, *, polarity: str, threshold: float, size: int) -> Look:
         return Look(facts)
     try:
         levels = read_grey(item.path)
-    except (BadPicture, OSError) as error:  # gone since, say
+    except (BadPicture, OSError) as error:  # in a mode that has no way to grey, say
         return Look(replace(facts, wrong=f"cannot be read ({error})"))
     white = levels >= threshold * 255
     hole = (white if polarity == "white_hole" else ~white).astype(np.uint8)
