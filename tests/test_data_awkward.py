@@ -84,10 +84,9 @@ def test_whatever_is_wrong_with_a_file_it_is_a_bad_picture_for_all(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # sizes are spoilt, too
-    with Image.open(trees.picture(tmp_path / "plain.png", (24, 16))) as image:
-        whole = io.BytesIO()
-        image.save(whole, kind, exif=exif()) if kind != "BMP" else image.save(whole, kind)
-    rng, path = np.random.default_rng(0), tmp_path / "spoilt"
+    rng, path, whole = np.random.default_rng(0), tmp_path / "spoilt", io.BytesIO()
+    image = Image.fromarray(rng.integers(0, 256, (16, 24, 3), dtype=np.uint8))
+    image.save(whole, kind, **({} if kind == "BMP" else {"exif": exif()}))
     bad = 0
     for _ in range(150):
         content = bytearray(whole.getvalue())
