@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
 
 from inpaintlab import paths
 from inpaintlab.errors import UserError
@@ -119,6 +120,10 @@ def plain(config: DictConfig) -> dict[str, Any]:
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} is not set: give it as {error.full_key}=...") from None
+    except InterpolationToMissingValueError as error:  # its full_key is what refers to the missing one
+        found = re.search(r"Missing mandatory value: (\S+)", str(error))
+        key = found[1] if found else error.full_key
+        raise UserError(f"{key} is not set: give it as {key}=...") from None
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from inpaintlab.atomic import write_text
 from inpaintlab.data import lists
@@ -37,7 +37,8 @@ def read_picture(path: str | Path) -> Picture:
     Raises:
         BadPicture: if it does not decode, or has 16 bits per channel.
     """
-    return np.asarray(_open(path).convert("RGB"))
+    with _named(path):
+        return np.asarray(_open(path).convert("RGB"))
 
 
 def read_fast(path: str | Path, at_least: int | None = None) -> Picture:
@@ -53,14 +54,14 @@ def read_fast(path: str | Path, at_least: int | None = None) -> Picture:
     """
     content = _bytes(path)
     if content[:2] == b"\xff\xd8":
-        # A file that cannot be opened is opened again below, where the error gets its sentence.
-        refused = OSError, SyntaxError, Image.DecompressionBombError
-        with contextlib.suppress(*refused), Image.open(io.BytesIO(content)) as header:
+        # A file that cannot be opened is opened again below, where the error, whatever it is, gets its sentence.
+        with contextlib.suppress(Exception), Image.open(io.BytesIO(content)) as header:
             decoded = decode_jpeg(content, header, at_least)
             if decoded is not None:
-                turn = _UPRIGHT.get(header.getexif().get(ExifTags.Base.Orientation, 1))
+                turn = upright(header)
                 return decoded if turn is None else np.asarray(Image.fromarray(decoded).transpose(turn))
-    return np.asarray(_open(path, content).convert("RGB"))
+    with _named(path):
+        return np.asarray(_open(path, content).convert("RGB"))
 
 
 def decode_jpeg(content: bytes, header: Image.Image, at_least: int | None = None) -> Picture | None:
@@ -96,16 +97,28 @@ _UPRIGHT = {  # by EXIF orientation
 }
 
 
+def upright(image: Image.Image) -> Image.Transpose | None:
+    """How an opened file is to be turned as its EXIF tag says; None for not at all, or if its EXIF block is damaged."""
+    # Pillow parses the block as far as it is asked to, and trusts it: TypeError, struct.error, AttributeError,
+    # ValueError, SyntaxError and others come out of damaged ones. None of them says anything about the pixels.
+    try:
+        return _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        return None
+
+
 def read_alpha(path: str | Path) -> Picture | None:
     """The alpha channel of a picture, uint8 (H, W), or None if it has none."""
-    image = _open(path)
-    return np.asarray(image.getchannel("A")) if "A" in image.getbands() else None
+    with _named(path):
+        image = _open(path)
+        return np.asarray(image.getchannel("A")) if "A" in image.getbands() else None
 
 
 def read_grey(path: str | Path) -> Picture:
     """A mask file as grey levels, uint8 (H, W). A transparent picture is a mask by its colours, not its alpha."""
-    image = _open(path)
-    return np.asarray(image.convert("RGB" if image.mode in ("RGBA", "P") else "L").convert("L"))
+    with _named(path):
+        image = _open(path)
+        return np.asarray(image.convert("RGB" if image.mode in ("RGBA", "P") else "L").convert("L"))
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -120,24 +133,42 @@ def _bytes(path: str | Path) -> bytes:
         raise FileNotFoundError(f"no such picture: {path}") from None
     except OSError as error:
         raise BadPicture(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # a name that cannot be one
+        raise BadPicture(f"{path}: cannot be read ({error})") from None
 
 
 def _open(path: str | Path, content: bytes | None = None) -> Image.Image:
+    """The file, decoded and turned upright; to be called within `_named`."""
+    with Image.open(io.BytesIO(_bytes(path) if content is None else content)) as image:
+        if is_deep(image):
+            raise BadPicture(f"{path}: pictures of 16 bits and more are not accepted; convert to 8 bit")
+        image.load()
+        turn = upright(image)
+        return image.copy() if turn is None else image.transpose(turn)
+
+
+@contextlib.contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    """Make a BadPicture, which names the file, of whatever stops Pillow from decoding it.
+
+    Its plugins raise far more than they state for a damaged file: struct.error, zlib.error, IndexError, EOFError, ...
+    """
     try:
-        with Image.open(io.BytesIO(_bytes(path) if content is None else content)) as image:
-            if is_deep(image):
-                raise BadPicture(f"{path}: pictures of 16 bits and more are not accepted; convert to 8 bit")
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        reason = "no picture" if isinstance(error, UnidentifiedImageError) else error
-        raise BadPicture(f"{path}: does not decode ({reason})") from None
+        yield
+    except (BadPicture, FileNotFoundError):
+        raise
+    except Exception as error:
+        raise BadPicture(f"{path}: {undecodable(error)}") from None
+
+
+def undecodable(error: Exception) -> str:
+    """What is said of a file that Pillow does not decode."""
+    reason = "no picture" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
+    return f"does not decode ({reason})"
 
 
 def find_bad(files: Sequence[Path], cache: Path | None = None, threads: int = 8) -> list[tuple[Path, str]]:
-    """Decode every file once and return those that fail, with the reason.
+    """Decode every file once and return those that fail, missing ones too, with the reason.
 
     Args:
         cache: remembers which files (path, size, time of change) were good, so that a second scan is quick.
@@ -156,7 +187,11 @@ def find_bad(files: Sequence[Path], cache: Path | None = None, threads: int = 8)
 
 
 def _key(path: Path) -> str:
-    stat = path.stat()
+    """What is remembered of a file; of one that is not there nothing is, since it is never good."""
+    try:
+        stat = path.stat()
+    except (OSError, ValueError):
+        return ""
     return f"{path.absolute()}|{stat.st_size}|{stat.st_mtime_ns}"
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -106,7 +108,7 @@ class MaskFolder(HoleSource):
         self,
         root: str | Path | None,
         *,
-        polarity: str = "white_hole",
+        polarity: str | None = "white_hole",
         threshold: float = 0.5,
         bins: Sequence[str] | None = hole_bins.IRREGULAR,
         binning: str = "measured",
@@ -115,6 +117,10 @@ class MaskFolder(HoleSource):
     ) -> None:
         if root is None:
             raise UserError("masks.root is not set: say where the mask files are, masks.root=FOLDER")
+        if polarity is None:
+            raise UserError(
+                f"masks.polarity is not set: look at a mask in {root} and say masks.polarity=white_hole or black_hole"
+            )
         check_reading(polarity, threshold)
         if binning not in BINNINGS:
             raise ValueError(f"binning={binning!r} is unknown; known are {', '.join(BINNINGS)}")
@@ -145,10 +151,17 @@ class MaskFolder(HoleSource):
         return int(chosen[number % len(chosen) if rng is None else int(rng.integers(len(chosen)))])
 
     def named(self, stem: str) -> tuple[str, Hole]:
-        found = [name for name in self.names if Path(name).stem == stem]
+        found = [self.names[number] for number in self._by_stem.get(stem, ())]
         if len(found) != 1:
             raise UserError(f"{len(found)} masks in {self.root.absolute()} are called {stem!r}; one is needed")
         return found[0], read_hole(self.root / found[0], self.polarity, self.threshold)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = defaultdict(list)
+        for number, name in enumerate(self.names):
+            found[Path(name).stem].append(number)
+        return found
 
     def prepare(self, height: int, width: int) -> None:
         """Measure all files at this size.
@@ -157,7 +170,7 @@ class MaskFolder(HoleSource):
             BadPicture: for a file that does not decode or has another aspect ratio.
             UserError: if the masks look inverted, or a bin is empty.
         """
-        self.measured(height, width)
+        self._refuse_empty(self.bins, height, width)
 
     def measured(self, height: int, width: int) -> Measured:
         """The shares, bins and border conditions of all files at a size; measured once."""
@@ -167,14 +180,21 @@ class MaskFolder(HoleSource):
 
     # ------------------------------------------------------------------ measuring
     def _in_bin(self, bin: str, height: int, width: int) -> NDArray[np.int64]:
-        chosen = self.measured(height, width).by_bin[bin]
-        if not len(chosen):
-            kind = f" {self.border}{' of' if self.border == 'clear' else ''} the border" if self.border else ""
-            raise UserError(
-                f"none of the {len(self.names)} masks{kind} has a hole in the bin {bin} at {height}x{width}; take "
-                "other masks or leave the bin out (masks.bins)"
-            )
-        return chosen
+        self._refuse_empty([bin], height, width)
+        return self.measured(height, width).by_bin[bin]
+
+    def _refuse_empty(self, bins: Sequence[str], height: int, width: int) -> None:
+        by_bin = self.measured(height, width).by_bin
+        empty = [bin for bin in bins if not len(by_bin[bin])]
+        if not empty:
+            return
+        kind = f" {self.border}{' of' if self.border == 'clear' else ''} the border" if self.border else ""
+        others = ", ".join(f"{bin} has {len(found)}" for bin, found in by_bin.items() if len(found))
+        raise UserError(
+            f"none of the {len(self.names)} masks{kind} has a hole in the bin{'s' if len(empty) > 1 else ''} "
+            f"{' or '.join(empty)} at {height}x{width}{f' ({others})' if others else ''}; take other masks or leave "
+            f"{'the bin' if len(empty) == 1 else 'these bins'} out (masks.bins)"
+        )
 
     def _hole(self, number: int, height: int, width: int) -> Hole:
         bank = self.measured(height, width).bank

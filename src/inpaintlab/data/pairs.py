@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from inpaintlab.atomic import write_text
+from inpaintlab.atomic import replacing
 from inpaintlab.data import bins as hole_bins
 from inpaintlab.data import pairing, seeds
 from inpaintlab.data.files import Picture
@@ -26,6 +26,7 @@ from inpaintlab.data.stream import sample
 from inpaintlab.errors import UserError
 
 OTHER = "other"  # the bin of a hole that is in none, where holes are not chosen by bin
+NAMES = "surrogateescape"  # how a manifest keeps file names that are not UTF-8
 
 
 @dataclass(frozen=True)
@@ -156,18 +157,35 @@ def read_manifest(path: str | Path) -> list[Pair]:
     """The pairs of a CSV file that `write_manifest` wrote.
 
     Raises:
-        FileNotFoundError, UserError: if there is none, or it has other columns.
+        FileNotFoundError: if there is none.
+        UserError: if it has other columns, or a line is no pair.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"there is no such manifest of pairs: {path.absolute()}")
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8-sig", errors=NAMES, newline="") as file:
         reader = csv.DictReader(file)
         wanted = [field.name for field in fields(Pair)]
-        if list(reader.fieldnames or ())[:5] != wanted[:5]:
-            raise UserError(f"{path} is no manifest of pairs: its columns are {reader.fieldnames}, not {wanted}")
-        rows = [{key: row.get(key) or "" for key in wanted} for row in reader]
-    return [Pair(**(row | {"hole_share": float(row["hole_share"])})) for row in rows]  # type: ignore[arg-type]
+        try:
+            if list(reader.fieldnames or ())[:5] != wanted[:5]:
+                raise UserError(f"{path} is no manifest of pairs: its columns are {reader.fieldnames}, not {wanted}")
+            return [_pair(row, wanted, f"{path}, line {reader.line_num}") for row in reader]
+        except csv.Error as error:
+            raise UserError(f"{path}, line {reader.reader.line_num}: {error}; write the manifest again") from None
+
+
+def _pair(row: dict[str, str], wanted: Sequence[str], where: str) -> Pair:
+    texts = {key: row.get(key) or "" for key in wanted}
+    empty = [key for key in wanted[:5] if not texts[key]]
+    if empty or None in row:
+        what = f"no {' and no '.join(empty)}" if empty else "more columns than the header"
+        raise UserError(f"{where}: {what}; write the manifest again")
+    try:
+        return Pair(**(texts | {"hole_share": float(texts["hole_share"])}))  # type: ignore[arg-type]
+    except ValueError:
+        raise UserError(
+            f"{where}: hole_share is {texts['hole_share']!r} and no number; write the manifest again"
+        ) from None
 
 
 def write_manifest(path: Path, pairs: Sequence[Pair]) -> None:
@@ -176,4 +194,5 @@ def write_manifest(path: Path, pairs: Sequence[Pair]) -> None:
     writer = csv.DictWriter(text, [field.name for field in fields(Pair)], lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(pair) for pair in pairs)
-    write_text(path, text.getvalue())
+    with replacing(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8", errors=NAMES)

@@ -77,6 +77,10 @@ def _shipped(name: str, digest: str) -> Path:
     return path
 
 
+def _bytes(name: str) -> bytes:
+    return name.encode(errors="surrogateescape")  # not every file name is UTF-8
+
+
 class Folder:
     """Any folder of pictures, or lists of them.
 
@@ -144,7 +148,7 @@ class Folder:
 
     def _part(self, part: str, what: str) -> Names:
         if (self.root / part).is_file():
-            return lists.read_list(self.root / part)
+            return lists.read_list(self.root / part, root=self.root)
         return Names(f"{part}/{name}" for name in lists.scan(self.root / part, what))
 
     def _by_hash(self, split: str) -> Names:
@@ -154,7 +158,7 @@ class Folder:
                 f"{self.root.absolute()} holds {len(names)} pictures; at least 3 are needed to split them into "
                 "training, validation and test, or sub-folders train/ and test/"
             )
-        ranked = sorted(range(len(names)), key=lambda i: hashlib.sha256(names[i].encode()).digest())
+        ranked = sorted(range(len(names)), key=lambda i: hashlib.sha256(_bytes(names[i])).digest())
         count = max(1, round(self.held_out * len(names)))
         parts = {"test": ranked[:count], "val": ranked[count : 2 * count], "train": ranked[2 * count :]}
         return names.take(sorted(parts[split]))
@@ -164,7 +168,7 @@ class Folder:
         bad = dict(find_bad([self.root / name for name in names], self.scan_cache))
         if not bad:
             return names
-        shown = "\n  ".join(list(bad.values())[:10])
+        shown = lists.printable("\n  ".join(list(bad.values())[:10]))
         if self.on_broken == "refuse":
             raise BadPicture(
                 f"{len(bad)} of {len(names)} pictures do not decode:\n  {shown}\n"

@@ -15,7 +15,7 @@ def masks_are_shared(train: HoleSource, test: HoleSource) -> bool:
     by_length = _by_length(train.mask_files())
     hashes: dict[int, set[bytes]] = {}
     for path in test.mask_files():
-        length = path.stat().st_size
+        length = _length(path)
         if length not in by_length:
             continue
         if path.resolve() in by_length[length]:
@@ -30,8 +30,18 @@ def masks_are_shared(train: HoleSource, test: HoleSource) -> bool:
 def _by_length(paths: Iterable[Path]) -> dict[int, set[Path]]:
     found: dict[int, set[Path]] = defaultdict(set)
     for path in paths:
-        found[path.stat().st_size].add(path.resolve())
+        length = _length(path)
+        if length >= 0:
+            found[length].add(path.resolve())
     return found
+
+
+def _length(path: Path) -> int:
+    """In bytes; -1 for a file that is not there, which is no mask of either set. Whoever reads it says so."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def _sha256(path: Path) -> bytes:

@@ -7,12 +7,10 @@ import io
 import os
 from dataclasses import dataclass
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from inpaintlab.data.files import decode_jpeg, is_deep
+from inpaintlab.data.files import decode_jpeg, is_deep, undecodable, upright
 from inpaintlab.data.items import Item
-
-TURNED = 274  # EXIF tag of the orientation
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,11 @@ class Facts:
 def examine(item: Item) -> Facts:
     """Read and decode one file; never raises for what is wrong with it."""
     path = item.path
-    link = path.is_symlink()
+    link = os.path.islink(path)  # of a name too long pathlib would raise
     try:
         content = path.read_bytes()
+    except ValueError as error:  # a name that cannot be one
+        return Facts(wrong=f"cannot be read ({error})")
     except OSError as error:
         if link and not path.exists():
             return Facts(link=True, wrong=f"broken link to {os.readlink(path)}")
@@ -54,9 +54,8 @@ def examine(item: Item) -> Facts:
             mode = "16-bit" if deep else image.mode
             if decode_jpeg(content, image) is None:
                 image.load()
-            turned = image.getexif().get(TURNED, 1) != 1
+            turned = upright(image) is not None
             wrong = "16 bits per channel; convert to 8" if deep else ""
             return Facts(digest, len(content), image.size, mode, link, turned, wrong)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "no picture" if isinstance(error, UnidentifiedImageError) else str(error)
-        return Facts(digest, len(content), link=link, wrong=f"does not decode ({reason})")
+    except Exception as error:  # of all the kinds that Pillow's plugins raise for damaged files
+        return Facts(digest, len(content), link=link, wrong=undecodable(error))

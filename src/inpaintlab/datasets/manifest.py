@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from inpaintlab import config as configs
 from inpaintlab.atomic import write_text
+from inpaintlab.data.lists import printable
 from inpaintlab.data.pairs import Pair, PairSet, digest, read_manifest, write_manifest
 from inpaintlab.data.workers import loader
 from inpaintlab.errors import UserError
@@ -65,21 +66,36 @@ def check(path: Path, overrides: Sequence[str] = ()) -> list[str]:
     expected = read_manifest(path)
     if not _beside(path).exists():
         raise FileNotFoundError(f"{_beside(path)} is missing; it says how the pairs of {path.name} are made")
-    settings = json.loads(_beside(path).read_text())
+    settings = _settings(_beside(path))
     differences = []
     if digest(expected) != settings["digest"]:
         differences.append(f"{path.name} was changed: its digest is {digest(expected)}, not {settings['digest']}")
     _, pairs = _described(_merged(settings["overrides"], overrides), path.name)
     if len(pairs) != len(expected):
         differences.append(f"{len(pairs)} pairs, not {len(expected)}")
+    keys = ["picture", "bin", "picture_sha256", "hole_sha256"]
+    if any(pair.hole for pair in expected):  # which the first manifests did not say
+        keys.append("hole")
     for then, now in zip(expected, pairs, strict=False):
-        for key in ("picture", "bin", "picture_sha256", "hole_sha256"):
+        for key in keys:
             if getattr(then, key) != getattr(now, key):
-                differences.append(
-                    f"{then.picture}, {then.bin}: {key} is {getattr(now, key)}, not {getattr(then, key)}"
-                )
+                line = f"{then.picture}, {then.bin}: {key} is {getattr(now, key)}, not {getattr(then, key)}"
+                differences.append(printable(line))
                 break
     return differences
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """What stands beside a manifest, as far as `check` needs it."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON file ({error}); write the manifest again") from None
+    known = settings if isinstance(settings, dict) else {}
+    overrides, found = known.get("overrides"), known.get("digest")
+    if not isinstance(found, str) or not isinstance(overrides, list) or not all(isinstance(o, str) for o in overrides):
+        raise UserError(f"{path} does not say how its pairs are made (overrides, digest); write the manifest again")
+    return known
 
 
 def _merged(first: Sequence[str], later: Sequence[str]) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from inpaintlab.data.lists import printable
+
 SHOWN = 20
 
 
@@ -39,7 +41,7 @@ class Report:
             lines += [f"    {line}" for line in about[:shown]]
             if shown is not None and len(about) > shown:
                 lines.append(f"    and {len(about) - shown} more; --report FILE writes them all")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +40,10 @@ def look(item: Item, *, polarity: str, threshold: float, size: int) -> Look:
     facts = examine(item)
     if facts.wrong:
         return Look(facts)
-    levels = read_grey(item.path)
+    try:
+        levels = read_grey(item.path)
+    except (BadPicture, OSError) as error:  # in a mode that has no way to grey, say
+        return Look(replace(facts, wrong=f"cannot be read ({error})"))
     white = levels >= threshold * 255
     hole = (white if polarity == "white_hole" else ~white).astype(np.uint8)
     wrong = ""
@@ -71,7 +75,8 @@ def verify_masks(
             report.blame(one.facts.wrong.partition(" (")[0], f"{name}: {one.facts.wrong}")
         elif one.wrong:
             report.blame("another shape than the pictures", one.wrong)
-    good = [one for one in looks if not one.facts.wrong]
+    usable = {name: one for name, one in zip(source.names, looks, strict=True) if not one.facts.wrong}
+    good = list(usable.values())
     number = PUBLISHED[type(source)]
     report.facts.append(f"{len(looks)} masks" + (f", {number} published" if published else ""))
     if published and len(looks) != number and not any_count:
@@ -85,7 +90,7 @@ def verify_masks(
     coloured = Counter(one.facts.mode for one in good if one.facts.mode not in ("L", "1"))
     report.notes += [f"{count} masks are {mode}, read by their colours" for mode, count in coloured.items()]
     report.facts.append("sizes " + ", ".join(f"{s[0]}x{s[1]} ({n})" for s, n in sizes.most_common(4) if s is not None))
-    _holes(report, source, good)
+    _holes(report, source, usable)
     _bins(report, good, size)
     if isinstance(source, MaskFolder):
         _order(report, source, looks, published)
@@ -96,8 +101,8 @@ def verify_masks(
     return report
 
 
-def _holes(report: Report, source: MaskFolder | RawMasks, good: list[Look]) -> None:
-    native = np.array([one.native for one in good])
+def _holes(report: Report, source: MaskFolder | RawMasks, usable: dict[str, Look]) -> None:
+    native = np.array([one.native for one in usable.values()])
     large = int((native > LARGE).sum())
     report.facts.append(
         f"missing on average {native.mean():.1%}, from {native.min():.1%} to {native.max():.1%} of the file's pixels"
@@ -108,13 +113,11 @@ def _holes(report: Report, source: MaskFolder | RawMasks, good: list[Look]) -> N
             "the polarity looks wrong",
             f"{large} masks are more than 60 % hole; {other} would make it {1 - native.mean():.1%}",
         )
-    for count, what in (
-        (int((native == 0).sum()), "masks without a hole"),
-        (int((native == 1).sum()), "masks that are all hole"),
-    ):
-        if count:
-            report.blame(what, f"{count} of {len(native)}")
-    grey = [one.grey for one in good if one.grey > 0]
+    for share, what in ((0, "masks without a hole"), (1, "masks that are all hole")):
+        names = [name for name, one in usable.items() if one.native == share]
+        if names:
+            report.blame(what, *names)
+    grey = [one.grey for one in usable.values() if one.grey > 0]
     if grey:
         report.notes.append(
             f"{len(grey)} masks are not purely black and white (up to {max(grey):.1%} of their pixels): the threshold "
