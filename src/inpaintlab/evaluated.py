@@ -17,10 +17,9 @@ from inpaintlab.metrics import lpips, protocols
 if TYPE_CHECKING:
     from inpaintlab.checkpoint import Restored
     from inpaintlab.data.datamodule import InpaintingData
-    from inpaintlab.networks.inception import Inception, InceptionOfTorchvision
 
 
-def inceptions(test: dict[str, Any]) -> dict[str, Inception | InceptionOfTorchvision]:
+def inceptions(test: dict[str, Any]) -> dict[str, Any]:
     """The networks of the FIDs that are asked for, by metric."""
     makers = {"fid": weights.inception, "fid_torchvision": weights.inception_torchvision}
     asked = {metric: make for metric, make in makers.items() if test["evaluation"][metric]}

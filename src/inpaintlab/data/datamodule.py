@@ -123,7 +123,7 @@ class InpaintingData(pl.LightningDataModule):
     def train_digest(self) -> str:
         """Sixteen characters that depend on the names of all training pictures."""
         names = "\n".join(item.name for item in self.train_set().items)
-        return hashlib.sha256(names.encode()).hexdigest()[:16]
+        return hashlib.sha256(os.fsencode(names)).hexdigest()[:16]
 
     def sample_digest(self, count: int) -> str:
         """Sixteen characters that depend on the pixels of the `count` pairs that are looked at during training."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inpaintlab.atomic import require_writable, write_text
+from inpaintlab.data.lists import printable
 from inpaintlab.data.pairing import PROTOCOLS
 from inpaintlab.errors import UserError
 from inpaintlab.programs import run_program
@@ -183,7 +184,7 @@ def _prepare(arguments: Namespace) -> int:
         )
     counts, left_out = prepare(source, arguments.out, short_side=arguments.short_side, processes=arguments.processes)
     for reason in left_out:
-        print(f"left out: {reason}")
+        print(printable(f"left out: {reason}"))
     print(f"{arguments.out}: " + ", ".join(f"{count} pictures in {split}" for split, count in counts.items()))
     # What says where the originals and their lists are has been used; the rest says what the set is.
     used = {"data.root", *(() if isinstance(source, NamedSet) else (f"data.pictures.{split}" for split in SPLITS))}
