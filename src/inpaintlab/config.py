@@ -238,7 +238,7 @@ def _explained(program: str, error: Exception, overrides: Sequence[Override]) ->
     known = dict(_keys(_compose(program, [o.input_line for o in overrides if _is_group(o) and o.input_line])))
     for override in overrides:
         key = override.get_key_element()
-        if not _is_group(override) and key not in known and not key.startswith(("+", "hydra")):
+        if not _is_group(override) and key not in known and not key.startswith(("+", "~", "hydra")):
             return UserError(f"the config has no key {key}{_nearest(key, known)}")
     return UserError(str(error))
 
