@@ -19,7 +19,7 @@ LEVELS = {
     "grids": 0,
     "layers": 1, "networks": 2, "losses": 3, "papers": 4, "data": 4, "metrics": 4,
     "precision": 5, "record": 5, "checkpoint": 5, "evaluation": 5, "callbacks": 5, "loggers": 5, "config": 5,
-    "weights": 5, "evaluated": 5, "released_files": 5, "attention_pictures": 5, "attention_grids": 5,
+    "weights": 5, "evaluated": 5, "options": 5, "released_files": 5, "attention_pictures": 5, "attention_grids": 5,
     "wandb_log": 5, "averaging": 5, "interruption": 5,
     "train": 6, "evaluate": 6, "inpaint": 6, "tables": 6, "datasets": 6, "import_released": 6, "cli": 6,
     "sweep": 6, "slurm": 6, "dashboard": 6,

@@ -24,6 +24,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
 
+from inpaintlab import options as values
 from inpaintlab import paths
 from inpaintlab.errors import UserError
 from inpaintlab.weights import NETWORKS
@@ -51,6 +52,11 @@ NOT_IN_RUN_NAME = (
 )
 # Of the trainer's options, those that change what is learnt; where they are not off they are part of a run's name.
 OFF = {"accumulate": 1, "clip_norm": None, "average": None}
+# Hydra's options that are followed by a word.
+TAKE_A_WORD = (
+    *("-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
+    "--experimental-rerun",
+)
 EVALUATION = ("data.pictures", "data.geometry", "data.test_holes", "data.pairs_seed", "evaluation.protocol")
 
 
@@ -82,11 +88,22 @@ def launcher(overrides: Sequence[str]) -> Any:
 
 def check(arguments: Sequence[str], program: str) -> None:
     """Check the overrides on a command line, every option of a sweep by itself, before Hydra sees them."""
-    overrides = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
     if any(argument in ("--help", "--hydra-help", "--info") or argument == "-h" for argument in arguments):
         return
-    plain = [o for o in _parse(overrides) if not o.is_sweep_override()]
-    sweeps = [o for o in _parse(overrides) if o.is_sweep_override()]
+    parsed = _parse(
+        [
+            argument
+            for before, argument in zip(("", *arguments), arguments, strict=False)
+            if not argument.startswith("-") and before not in TAKE_A_WORD
+        ]
+    )
+    plain = [o for o in parsed if not o.is_sweep_override()]
+    sweeps = [o for o in parsed if o.is_sweep_override()]
+    if sweeps and not {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments):
+        raise UserError(
+            f"{sweeps[0].input_line} stands for several runs: `inpaintlab {program} -m ...` does one after the other. "
+            """A value with a comma in it needs quotes of its own, 'KEY="a,b"'"""
+        )
     lines = [o.input_line for o in plain if o.input_line]
     jobs = [[*lines, f"{sweep.get_key_element()}={value}"] for sweep in sweeps for value in _values(sweep)]
     for job in jobs or [lines]:
@@ -166,7 +183,7 @@ def _checked(overrides: Sequence[str], program: str) -> DictConfig:
     parsed = _parse(overrides)
     _check_options(parsed)
     full = _compose(program, overrides, parsed)
-    _check_keys(program, full, parsed)
+    _check_contents(program, full, parsed)
     return full
 
 
@@ -195,6 +212,10 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
+    for word in overrides:
+        if "=" not in word and not word.startswith("~"):
+            group = next((g for g in ("experiment", "model", "data") if word in options(g)), None)
+            raise UserError(f"{word!r} is not KEY=VALUE" + (f"; did you mean {group}={word}?" if group else ""))
     try:
         return OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
@@ -222,19 +243,20 @@ def _explained(program: str, error: Exception, overrides: Sequence[Override]) ->
     known = dict(_keys(_compose(program, [o.input_line for o in overrides if _is_group(o) and o.input_line])))
     for override in overrides:
         key = override.get_key_element()
-        if not _is_group(override) and key not in known and not key.startswith(("+", "hydra")):
+        if not _is_group(override) and key not in known and not key.startswith(("+", "~", "hydra")):
             return UserError(f"the config has no key {key}{_nearest(key, known)}")
     return UserError(str(error))
 
 
-def _check_keys(program: str, full: DictConfig, overrides: Sequence[Override]) -> None:
-    """An experiment or scale file may only set keys that the config has without it."""
+def _check_contents(program: str, full: DictConfig, overrides: Sequence[Override]) -> None:
+    """An experiment or scale file may only set keys that the config has without it; values must be of their kind."""
     choices = full.hydra.runtime.choices
     groups = [
         key for key in choices if key not in ("experiment", "scale", "recipe") and not str(key).startswith("hydra/")
     ]
     base = [f"{key}={choices[key]}" for key in groups if choices[key] is not None]
-    leaves = dict(_keys(_compose(program, base)))  # whether each known key is a single value
+    defaults = _compose(program, base)
+    leaves = dict(_keys(defaults))  # whether each known key is a single value
     added = {o.get_key_element().lstrip("+") for o in overrides if o.get_key_element().startswith("+")}
     for key, _ in _keys(full):
         parents = [key[:i] for i, letter in enumerate(key) if letter == "."]
@@ -243,6 +265,7 @@ def _check_keys(program: str, full: DictConfig, overrides: Sequence[Override]) -
             continue
         source = choices.get("experiment") or choices.get("scale")
         raise UserError(f"conf/experiment/{source}.yaml sets {key}, which does not exist{_nearest(key, leaves)}")
+    values.check(full, defaults, (key for key, single in _keys(full) if single))
 
 
 def _is_group(override: Override) -> bool:

@@ -107,6 +107,9 @@ def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) 
     if plain["evaluate"] and first_process():
         evaluated.require(plain)
     module = instantiate(config.model, _convert_="all")
+    size, multiple = data.geometry.size, getattr(module.generator, "multiple", 1)
+    if size % multiple:
+        raise UserError(f"data.geometry.size={size} must be a multiple of {multiple} for {plain['system']}")
     if plain["init_from"] and not earlier:
         first = checkpoint.load(plain["init_from"], system=plain["system"])
         checkpoint.load_exactly(module.generator, first.generator.state_dict(), plain["init_from"])

@@ -92,8 +92,10 @@ def measure(
     for label, path in given.items():
         first = next(row.experiment for row in table.rows if row.experiment)
         config = configs.compose([f"experiment={first}", f"masks={table.masks}", f"scale={scale}", *overrides])
+        own = next(row.experiment for row in table.rows if row.label == label)
+        system = configs.compose([f"experiment={own}"]).system if own else None
         absent = _prepare(table, [config])
-        results[label] = _evaluated(config, path, f"{label}, evaluating {path.name}")
+        results[label] = _evaluated(config, path, system, f"{label}, evaluating {path.name}")
     for label, result in results.items():
         if result.summaries:
             result.absent = absent
@@ -168,13 +170,13 @@ def _train(config: Any, part: str) -> dict[str, Any]:
     return evaluate.evaluate_run(configs.plain(config), folder, label=f"{part}, evaluating")
 
 
-def _evaluated(config: Any, path: Path, label: str) -> Measured:
-    """Evaluate a checkpoint that is given, on the pairs that `config` describes."""
+def _evaluated(config: Any, path: Path, system: str | None, label: str) -> Measured:
+    """Evaluate a checkpoint that is given, one of the row's system, on the pairs that `config` describes."""
     from inpaintlab import checkpoint, evaluate, precision
 
     test = configs.plain(config)
     device = precision.device(test["trainer"]["accelerator"])
-    restored = checkpoint.load(path, device=device)
+    restored = checkpoint.load(path, system=system, device=device)
     folder = Path(test["output"]) / "checkpoints" / f"{path.stem}-{restored.digest()}"
     summary = evaluate.evaluate_checkpoint(restored, test, folder, device=device, label=label)
     record = {

@@ -35,6 +35,14 @@ def parser() -> ArgumentParser:
     return p
 
 
+OF_TABLE = {  # what its page says of a table, and an override would make untrue
+    "scale": "give it as --scale",
+    "experiment": "its rows choose their experiments",
+    "masks": "its holes are those of the paper's table; `inpaintlab evaluate` takes others",
+    "evaluation.protocol": "its numbers are those of the paper's; `inpaintlab evaluate` takes others",
+}
+
+
 def reproduce(
     id: str,
     scale: str = "demo",
@@ -66,6 +74,9 @@ def reproduce(
     seeds, rest = _split_seeds(overrides)
     how = [o for o in rest if o.startswith("hydra")] + ([f"hydra.launcher.jobs={jobs}"] if jobs else [])
     rest = [o for o in rest if not o.startswith("hydra")]
+    for key, instead in OF_TABLE.items():
+        if any(o.partition("=")[0] == key for o in rest):
+            raise UserError(f"{key}= is not for a table: {instead}")
     launcher = configs.launcher([*how, *rest, f"experiment={table.experiments[0]}", f"scale={scale}"]) if how else None
     folder = require_writable(_output(rest) / "tables" / _folder_name(id, scale, rest))
     results = measure(table, scale, seeds, rest, paths, launcher)
