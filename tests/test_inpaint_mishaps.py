@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,9 @@ import torch
 from PIL import Image
 
 from inpaintlab import checkpoint as checkpoints
-from inpaintlab import inpaint
+from inpaintlab import import_released, inpaint, weights
 from inpaintlab.batch import Output
+from inpaintlab.errors import UserError
 from inpaintlab.image import NotFinite
 from inpaintlab.image import inpaint as fill
 from inpaintlab.networks import lbam
@@ -171,3 +175,132 @@ def test_transparent_colours_are_kept_as_alpha(tmp_path: Path, mode: str) -> Non
 def test_a_threshold_that_divides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], threshold: str) -> None:
     assert call(tmp_path, tmp_path, tmp_path, tmp_path, f"--threshold={threshold}") == 2
     assert f"--threshold: '{threshold}' is no number above 0 and at most 1" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------- files of weights
+@pytest.mark.parametrize(
+    ("place", "lacks"),
+    [
+        (("batches_done",), "batches_done"),
+        (("inpaintlab", "system"), "inpaintlab.system"),
+        (("inpaintlab", "config"), "inpaintlab.config.name, inpaintlab.config.model.generator._target_"),
+        (("inpaintlab", "config", "model", "generator"), "inpaintlab.config.model.generator._target_"),
+    ],
+)
+def test_a_checkpoint_that_lacks_an_entry(tmp_path: Path, place: tuple[str, ...], lacks: str) -> None:
+    path = tiny_lbam(tmp_path / "lbam.ckpt")
+    content = inner = torch.load(path)
+    for part in place[:-1]:
+        inner = inner[part]
+    del inner[place[-1]]
+    torch.save(content, path)
+    with pytest.raises(UserError, match=f"lbam.ckpt is no whole checkpoint of inpaintlab: it lacks {lacks}$"):
+        checkpoints.load(path)
+
+
+def test_checkpoints_with_nonsense_are_one_sentence(tmp_path: Path) -> None:
+    path = tiny_lbam(tmp_path / "lbam.ckpt")
+    content = torch.load(path)
+    torch.save(content | {checkpoints.KEY: 3}, path)
+    with pytest.raises(UserError, match="has format None; this version reads format 1"):
+        checkpoints.load(path)
+    torch.save(content | {"state_dict": dict.fromkeys(content["state_dict"], 1)}, path)
+    with pytest.raises(UserError, match=r"do not fit inpaintlab\.networks\.lbam; no tensor: "):
+        checkpoints.load(path)
+    content[checkpoints.KEY]["config"]["model"]["generator"] = {"_target_": "inpaintlab.networks.nothing.Generator"}
+    torch.save(content, path)
+    with pytest.raises(
+        UserError, match=r"the checkpoint's config names inpaintlab\.networks\.nothing\.Generator; only"
+    ):
+        checkpoints.load(path)
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "checkpoint": lambda path: checkpoints.load(path),
+    "import": lambda path: checkpoints.from_released("lbam", path),
+    "vgg16": lambda path: weights.vgg16(str(path), ["pool1", "pool3"], normalise=True),
+    "alexnet": lambda path: weights.lpips(str(path)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.filterwarnings("ignore")
+def test_files_that_are_not_safe_are_refused_in_our_own_words(tmp_path: Path, reader: str) -> None:
+    class Command:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, ("false",)
+
+    torch.save({"a": Command()}, tmp_path / "command.pth")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
+    (tmp_path / "pickle.pth").write_bytes(pickle.dumps({"a": 1}))
+    (tmp_path / "text.pth").write_text("no weights at all\n")
+    (tmp_path / "torn.pth").write_bytes((tmp_path / "module.pth").read_bytes()[:500])
+    (tmp_path / "empty.pth").touch()
+    kinds = {"command": r"posix\.system", "module": r"torch\.nn\.modules\.linear\.Linear"}
+    for path in tmp_path.iterdir():
+        known = kinds.get(path.stem)
+        reason = f"it holds an object of the kind {known}" if known else "it is torn, or another kind of file"
+        sentence = rf"^{path} cannot be read as .*: it is no file of tensors that can be read safely \({reason}\)$"
+        with pytest.raises(UserError, match=sentence):
+            READERS[reader](path)
+
+
+@pytest.mark.parametrize(("reader", "count"), [("vgg16", 14), ("alexnet", 10)])
+def test_weights_of_another_network_are_one_sentence(tmp_path: Path, reader: str, count: int) -> None:
+    path = tmp_path / "other.pth"
+    for content in ({"a": torch.zeros(1)}, {"features.0.weight": 3}):
+        torch.save(content, path)
+        with pytest.raises(
+            UserError, match=rf"{count} of {count} entries are missing: features\.0\.weight, "
+        ) as caught:
+            READERS[reader](path)
+        assert str(caught.value).count("features.") == 3
+    torch.save([1, 2], path)
+    with pytest.raises(UserError, match="they must be tensors by name, not list"):
+        READERS[reader](path)
+
+
+# ---------------------------------------------------------------------- import
+def import_(*arguments: str | Path) -> int:
+    try:
+        import_released.main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_the_help_of_import_names_every_system() -> None:
+    known = checkpoints._systems_with_released_weights()
+    assert f"whose weights: {', '.join(known)} " in " ".join(import_released.parser().format_help().split()) + " "
+
+
+def test_import_takes_the_data_of_an_experiment(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = lbam.Generator().state_dict()
+    torch.save({lbam.authors_name(name): value for name, value in state.items()}, tmp_path / "theirs.pth")
+    theirs, out = tmp_path / "theirs.pth", tmp_path / "new" / "lbam.ckpt"
+    for words, message in (
+        (["--experiment", "lbam_paris_relu"], "data.root is not set: give it as data.root=..."),
+        (
+            ["--experiment", "msanet_places2", f"data.root={folder}"],
+            "msanet_places2 is an experiment of msanet, not of",
+        ),
+        (["here"], "'here' is no KEY=VALUE"),
+        (["data.rot=x"], "the config has no key data.rot"),
+    ):
+        assert import_("lbam", theirs, "--out", out, *words) == 1
+        assert message in capsys.readouterr().err
+        assert not out.exists()
+    assert import_("lbam", theirs, "--out", out, "--experiment", "lbam_paris_relu", f"data.root={folder}") == 0
+    config = checkpoints.read(out)[checkpoints.KEY]["config"]
+    assert config["data"]["root"] == str(folder)
+
+
+def test_import_into_a_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({}, tmp_path / "theirs.pth")
+    assert import_("lbam", tmp_path / "theirs.pth", "--out", tmp_path, "--overwrite") == 1
+    assert f"--out {tmp_path} is a folder; name the file to write" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert import_("lbam", tmp_path / "theirs.pth", "--out", tmp_path / "file" / "x.ckpt") == 1
+    assert "choose another --out" in capsys.readouterr().err
