@@ -76,7 +76,9 @@ def test_weights_are_read_checked_and_named(state: dict[str, torch.Tensor], tmp_
     assert weights.lpips("random")(result, truth) == weights.lpips("random")(result, truth)
     del state["features.8.bias"]
     torch.save(state, path)
-    with pytest.raises(UserError, match="not torchvision's weights of AlexNet: features.8.bias"):
+    with pytest.raises(
+        UserError, match="not torchvision's weights of AlexNet; 1 of 10 entries are missing: features.8.bias"
+    ):
         weights.lpips(str(path))
     assert "needed for LPIPS" in weights.missing("alexnet", None)
 

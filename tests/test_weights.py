@@ -92,7 +92,7 @@ def test_inception_equals_torch_fidelitys_own(tmp_path: Path) -> None:
     assert not any(weight.requires_grad for weight in network.parameters())
 
     torch.save({"fc.bias": state["fc.bias"]}, path)
-    with pytest.raises(UserError, match=r"not torch-fidelity's weights of Inception v3: .*Missing key"):
+    with pytest.raises(UserError, match=r"not torch-fidelity's weights of Inception v3; .* are missing: "):
         weights.inception(str(path))
 
 
@@ -121,7 +121,7 @@ def test_inception_of_torchvision_sees_what_edgeconnects_script_shows_it(tmp_pat
     assert untrained.origin == "untrained (random weights)"
     assert torch.equal(untrained(pictures), weights.inception_torchvision("random")(pictures))
     torch.save({"fc.bias": torch.zeros(1000)}, path)
-    with pytest.raises(UserError, match=r"not torchvision's weights of Inception v3: .*Missing key"):
+    with pytest.raises(UserError, match=r"not torchvision's weights of Inception v3; .* are missing: "):
         weights.inception_torchvision(str(path))
 
 

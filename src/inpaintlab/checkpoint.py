@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import pickle
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,12 @@ from inpaintlab.networks.released import Released
 KEY = "inpaintlab"  # where a checkpoint keeps {"format", "system", "config", "conditions"}
 AVERAGE = "generator_average"  # and its averaged weights, if there are any
 FORMAT = 1
+NEEDED = (  # beside the weights
+    ("batches_done",),
+    (KEY, "system"),
+    (KEY, "config", "name"),
+    (KEY, "config", "model", "generator", "_target_"),
+)
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
@@ -60,28 +65,32 @@ def read(path: str | Path) -> dict[str, Any]:
     """The content of one of our checkpoints.
 
     Raises:
-        FileNotFoundError, UserError: if it does not exist, is torn, or is no checkpoint of ours.
+        FileNotFoundError, UserError: if it does not exist, is torn, is no checkpoint of ours, or lacks an entry.
     """
     path = Path(path).expanduser()
     content = _read_plain(path)
     if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
         found = ", ".join(sorted(map(str, content))[:8]) if isinstance(content, dict) else type(content).__name__
         raise UserError(f"{path} is not a checkpoint of inpaintlab: it holds {found} and no entry {KEY!r}")
-    if content[KEY].get("format") != FORMAT:
-        raise UserError(f"{path} has format {content[KEY].get('format')}; this version reads format {FORMAT}")
+    if _at(content, (KEY, "format")) != FORMAT:
+        raise UserError(f"{path} has format {_at(content, (KEY, 'format'))}; this version reads format {FORMAT}")
+    lacking = [".".join(place) for place in NEEDED if _at(content, place) is None]
+    if lacking:
+        raise UserError(f"{path} is no whole checkpoint of inpaintlab: it lacks {', '.join(lacking)}")
+    return content
+
+
+def _at(content: Any, place: Sequence[str]) -> Any:
+    """What stands at a place in nested mappings, or None."""
+    for part in place:
+        content = content.get(part) if isinstance(content, Mapping) else None
     return content
 
 
 def _read_plain(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no such checkpoint: {path}")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{path} cannot be read as a checkpoint (torn, or not made of plain weights): {reason}"
-        ) from None
+    return released_files.plain(path, "a checkpoint")
 
 
 def load(
@@ -197,10 +206,11 @@ def load_exactly(
     wrong = {
         "missing": sorted(set(own) - set(weights)),
         "unknown": sorted(set(weights) - set(own)),
+        "no tensor": sorted(name for name, value in weights.items() if not isinstance(value, torch.Tensor)),
         "other shape": [
             f"{k} {tuple(weights[k].shape)} for {tuple(own[k].shape)}"
             for k in sorted(set(own) & set(weights))
-            if weights[k].shape != own[k].shape
+            if isinstance(weights[k], torch.Tensor) and weights[k].shape != own[k].shape
         ],
     }
     if any(wrong.values()):
@@ -228,7 +238,10 @@ def build(config: Any, *allowed: str) -> Any:
         return [t for child in node for t in targets(child)] if isinstance(node, (list, tuple)) else []
 
     for target in targets(config):
-        found = get_object(target) if target.startswith(allowed) else None
+        try:
+            found = get_object(target) if target.startswith(allowed) else None
+        except (ImportError, ValueError):  # there is nothing of that name
+            found = None
         if not isinstance(found, type) or not found.__module__.startswith(allowed):
             raise UserError(f"the checkpoint's config names {target}; only {', '.join(allowed)}* is built from a file")
     return instantiate(config, _convert_="all")

@@ -12,6 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inpaintlab.batch import Output
+from inpaintlab.errors import UserError
+
+
+class NotFinite(UserError):
+    """A generator predicted NaN or infinity."""
 
 
 def empty_hole(image: Tensor, hole: Tensor, value: float = 0.0) -> Tensor:
@@ -46,6 +51,9 @@ def inpaint(generator: Callable[[Tensor, Tensor], Output], image: Tensor, hole: 
 
     Returns:
         (N, 3, H, W) in [0, 1]; pixels outside the hole are those of `image`, unchanged.
+
+    Raises:
+        NotFinite: if a pixel inside a hole is NaN or infinite, which as 8 bit would look like black or white.
     """
     height, width = image.shape[-2:]
     pad = (0, -width % multiple, 0, -height % multiple)
@@ -55,4 +63,9 @@ def inpaint(generator: Callable[[Tensor, Tensor], Output], image: Tensor, hole: 
     else:
         padded, padded_hole = image, hole
     prediction = generator(padded, padded_hole).image[..., :height, :width]
+    if not bool(empty_hole(prediction, 1 - hole).isfinite().all()):
+        raise NotFinite(
+            "the generator's prediction inside the hole is NaN or infinite: its weights, so the checkpoint, or the "
+            "precision are at fault"
+        )
     return composite(image, prediction.clamp(0, 1), hole)

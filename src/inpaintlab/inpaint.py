@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from inpaintlab.errors import UserError
@@ -19,7 +19,7 @@ def parser() -> ArgumentParser:
     p.add_argument("--mask", required=True, type=Path, help="its mask, or a folder of masks of the same names")
     p.add_argument("--out", required=True, type=Path, help="the PNG file to write, or a folder for them")
     p.add_argument("--polarity", default="white_hole", choices=("white_hole", "black_hole"), help="what a mask marks")
-    p.add_argument("--threshold", default=0.5, type=float, help="grey levels of at least this share are white")
+    p.add_argument("--threshold", default=0.5, type=share, help="grey levels of at least this share are white")
     p.add_argument("--average", action="store_true", help="take the averaged weights, of a run with trainer.average")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument("--overwrite", action="store_true", help="replace pictures that are there already")
@@ -44,14 +44,24 @@ def pixel(text: str) -> tuple[int, int]:
     return int(row), int(column)
 
 
+def share(text: str) -> float:
+    """A number in (0, 1]."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise ArgumentTypeError(f"{text!r} is no number above 0 and at most 1")
+    return value
+
+
 def pairs(arguments: Namespace) -> list[tuple[Path, Path, Path]]:
     """(picture, mask, output) of all pictures; everything that is missing is found before any work.
 
     Raises:
-        FileNotFoundError, UserError: naming every picture without a mask, or an output that would be overwritten.
+        FileNotFoundError, UserError: naming every picture without a mask, two files of one name, or an output that
+            would be overwritten or would replace what is read.
     """
-    from inpaintlab.data.files import list_pictures
-
     image, mask, out = arguments.image, arguments.mask, arguments.out
     if not image.is_dir():
         for path in (image, mask):
@@ -60,6 +70,7 @@ def pairs(arguments: Namespace) -> list[tuple[Path, Path, Path]]:
         out = out / f"{image.stem}.png" if out.is_dir() else out
         if out.suffix.lower() != ".png":
             raise UserError(f"--out {out} must end in .png: other formats would change the known pixels")
+        keep_inputs(("picture", "mask"), [image], [mask], [out, *([shown_at(out)] if arguments.show else [])])
         if out.exists() and not arguments.overwrite:
             raise UserError(f"{out} exists; choose another --out or add --overwrite")
         if arguments.show and shown_at(out).exists() and not arguments.overwrite:
@@ -67,23 +78,48 @@ def pairs(arguments: Namespace) -> list[tuple[Path, Path, Path]]:
         return [(image, mask, out)]
     if out.is_file():
         raise UserError(f"--image is a folder, so --out must be one too, and {out} is a file")
-    pictures = {path.relative_to(image).with_suffix(""): path for path in list_pictures(image)}
-    masks = {path.relative_to(mask).with_suffix(""): path for path in list_pictures(mask, "masks")}
+    pictures, masks = by_name(image, "pictures"), by_name(mask, "masks")
     alone = sorted(str(path) for name, path in pictures.items() if name not in masks)
     if alone:
         raise FileNotFoundError(
             f"{len(alone)} of {len(pictures)} pictures have no mask of the same name in {mask}: {', '.join(alone[:8])}"
         )
     jobs = [(path, masks[name], out / name.parent / f"{name.name}.png") for name, path in pictures.items()]
-    clash = [str(source) for source, _, target in jobs if target.resolve() == source.resolve()]
-    if clash:
-        raise UserError(f"the output would replace the pictures themselves, {clash[0]} for one; choose another --out")
+    targets = [target for _, _, target in jobs]
+    keep_inputs(("pictures", "masks"), pictures.values(), masks.values(), targets)
     if arguments.show:
-        taken = {target.resolve() for job in jobs for target in (job[0], job[2])}
+        taken = {path.resolve() for path in (*pictures.values(), *masks.values(), *targets)}
         double = [str(target) for _, _, target in jobs if shown_at(target).resolve() in taken]
         if double:
             raise UserError(f"the maps of {double[0]} would be written over another picture; rename it")
     return jobs
+
+
+def by_name(folder: Path, what: str) -> dict[Path, Path]:
+    """The files in a folder by their path in it, without the suffix.
+
+    Raises:
+        UserError: naming two files that differ by their suffix alone.
+    """
+    from inpaintlab.data.files import list_pictures
+
+    found: dict[Path, Path] = {}
+    for path in list_pictures(folder, what):
+        name = path.relative_to(folder).with_suffix("")
+        if name in found:
+            raise UserError(f"the {what} {found[name]} and {path} have the same name but for the suffix; rename one")
+        found[name] = path
+    return found
+
+
+def keep_inputs(what: tuple[str, str], pictures: Iterable[Path], masks: Iterable[Path], outputs: list[Path]) -> None:
+    """Raise UserError if an output is one of the pictures or masks, which are called as `what` says."""
+    written = {path.resolve() for path in outputs}
+    for name, inputs in zip(what, (pictures, masks), strict=True):
+        clash = [path for path in inputs if path.resolve() in written]
+        if clash:
+            whole = "themselves" if name.endswith("s") else "itself"
+            raise UserError(f"the output would replace the {name} {whole}, {clash[0]}; choose another --out")
 
 
 def shown_at(out: Path) -> Path:
@@ -108,9 +144,11 @@ def run(arguments: Namespace) -> int:
 
     from inpaintlab import attention_grids, checkpoint, precision
     from inpaintlab.atomic import require_writable
+    from inpaintlab.image import NotFinite
     from inpaintlab.progress import Bar
 
-    require_writable(arguments.out if arguments.image.is_dir() else todo[0][2].parent)
+    folder = arguments.out if arguments.image.is_dir() else todo[0][2].parent
+    require_writable(folder, "choose another --out or make it writable")
     device = precision.device(arguments.device)
     restored = checkpoint.load(arguments.checkpoint, average=arguments.average, device=device)
     if arguments.show:
@@ -134,7 +172,7 @@ def run(arguments: Namespace) -> int:
                 sentence = explain(error)
                 if sentence is None:
                     raise
-                failures.append(sentence)
+                failures.append(f"{image}: {sentence}" if isinstance(error, NotFinite) else sentence)
             bar.update(done)
     for sentence in failures:
         print(f"error: {sentence}", file=sys.stderr)
@@ -159,16 +197,17 @@ def fill_file(
     those whose attention is drawn; none given, some are chosen inside the hole.
 
     Raises:
-        UserError: if the files do not decode, differ in size, or the mask marks nothing, or a pixel lies outside.
+        UserError: if the files do not decode, differ in size, or the mask marks nothing or everything, or a pixel
+            lies outside, or the generator predicts NaN.
     """
     import numpy as np
     import torch
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     from inpaintlab import attention_grids
     from inpaintlab.atomic import replacing
     from inpaintlab.attention_pictures import choose_pixels
-    from inpaintlab.data.files import read_alpha, read_picture
+    from inpaintlab.data.files import read_picture
     from inpaintlab.data.mask_folder import read_hole
     from inpaintlab.image import from_uint8, inpaint, to_uint8
 
@@ -176,8 +215,13 @@ def fill_file(
     if picture.shape[:2] != hole.shape:
         sizes = f"{hole.shape[1]}x{hole.shape[0]} and the picture {picture.shape[1]}x{picture.shape[0]}"
         raise UserError(f"the mask {mask} is {sizes}; they must have the same size")
+    other = "black_hole" if polarity == "white_hole" else "white_hole"
+    if not hole.any():
+        raise UserError(
+            f"the mask {mask} marks no pixel as missing; with --polarity {other} it would mark every one (a mask is "
+            "read by its colours, not by its alpha channel)"
+        )
     if hole.all():
-        other = "black_hole" if polarity == "white_hole" else "white_hole"
         raise UserError(f"the mask {mask} marks every pixel as missing; with --polarity {other} it would mark none")
     outside = [p for p in pixels if p[0] >= hole.shape[0] or p[1] >= hole.shape[1]]
     if outside:
@@ -201,9 +245,10 @@ def fill_file(
         filled = inpaint(generator, tensor, missing, multiple)  # type: ignore[arg-type]
     result = to_uint8(filled)[0].permute(1, 2, 0).cpu().numpy()
     result = np.where(hole[..., None] > 0, result, picture)
-    alpha = read_alpha(image)
-    if alpha is not None:
-        result = np.dstack([result, alpha])
+    with Image.open(image) as original:
+        if original.has_transparency_data:  # an alpha channel, or transparent colours of a palette
+            alpha = ImageOps.exif_transpose(original).convert("RGBA").getchannel("A")
+            result = np.dstack([result, np.asarray(alpha)])
     with replacing(out) as temporary:
         Image.fromarray(result).save(temporary)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +39,29 @@ def read(path: Path, plain: Callable[[Path], Any]) -> Any:
     return _arrays(path) if path.suffix == ".npz" and path.is_file() else plain(path)
 
 
+def plain(path: Path, what: str) -> Any:
+    """What `torch.save` wrote: tensors and plain data. No code that a file names is run.
+
+    Args:
+        what: the file is meant to be.
+
+    Raises:
+        UserError: if it is torn, another kind of file, or holds other objects; then naming the kind of the first.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, about kinds of files that it refuses in the next line
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise
+    except Exception as error:  # which one depends on where a file is torn
+        kind = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it holds an object of the kind {kind[1]}" if kind else "it is torn, or another kind of file"
+        raise UserError(
+            f"{path} cannot be read as {what}: it is no file of tensors that can be read safely ({reason})"
+        ) from None
+
+
 def _tensorflow(prefix: Path) -> dict[str, Tensor]:
     try:
         train: Any = importlib.import_module("tensorflow").train
@@ -54,4 +79,5 @@ def _arrays(path: Path) -> dict[str, Tensor]:
         with np.load(path, allow_pickle=False) as file:
             return {name: torch.as_tensor(file[name]) for name in file.files}
     except (ValueError, OSError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read as plain arrays by name: {error}") from None
+        reason = "it holds pickled objects" if "pickle" in str(error) else "it is torn, or another kind of file"
+        raise UserError(f"{path} cannot be read as plain arrays by name: {reason}") from None

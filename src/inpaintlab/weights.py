@@ -170,12 +170,10 @@ def missing(name: str, source: str | None) -> str:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    import torch
+    from inpaintlab import released_files
 
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(f"{path} cannot be read as weights: {error}") from None
+    found: dict[str, Tensor] = released_files.plain(path, "weights")
+    return found
 
 
 def status() -> str:

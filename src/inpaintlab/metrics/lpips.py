@@ -15,10 +15,9 @@ import torchmetrics
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from inpaintlab.errors import UserError
 from inpaintlab.metrics.image_metrics import Picture, require
 from inpaintlab.metrics.protocols import Column
-from inpaintlab.networks.pretrained import UNTRAINED, require_random
+from inpaintlab.networks.pretrained import UNTRAINED, require_entries, require_random
 
 KEY = "lpips"
 LEAST = 32  # pixels a side: AlexNet leaves nothing of smaller pictures
@@ -56,11 +55,11 @@ class Lpips(nn.Module):
         if isinstance(weights, str):
             require_random(weights)
             weights = _random()
-        found = _checked(weights)
+        require_entries(weights, _shapes(), "torchvision's weights of AlexNet")
         heads = torch.load(HEADS, map_location="cpu", weights_only=True)
         for place, layer in enumerate(LAYERS):
-            self.register_buffer(f"weight{place}", found[f"{layer[0]}.weight"])
-            self.register_buffer(f"bias{place}", found[f"{layer[0]}.bias"])
+            self.register_buffer(f"weight{place}", weights[f"{layer[0]}.weight"])
+            self.register_buffer(f"bias{place}", weights[f"{layer[0]}.bias"])
             self.register_buffer(f"head{place}", heads[f"lin{place}.model.1.weight"])
 
     def features(self, pictures: Tensor) -> list[Tensor]:
@@ -98,12 +97,11 @@ def _tensor(picture: NDArray[np.uint8], network: Lpips) -> Tensor:
     return torch.from_numpy(picture).to(network.shift.device).permute(2, 0, 1)[None].float() / 255
 
 
-def _checked(weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def _shapes() -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
     for name, outputs, inputs, kernel, *_ in LAYERS:
-        for entry, shape in ((f"{name}.weight", (outputs, inputs, kernel, kernel)), (f"{name}.bias", (outputs,))):
-            if entry not in weights or tuple(weights[entry].shape) != shape:
-                raise UserError(f"these are not torchvision's weights of AlexNet: {entry} {shape} is not among them")
-    return weights
+        shapes |= {f"{name}.weight": (outputs, inputs, kernel, kernel), f"{name}.bias": (outputs,)}
+    return shapes
 
 
 def _random() -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # type: ignore[import-untyped]
 
 from inpaintlab.errors import UserError
-from inpaintlab.networks.pretrained import UNTRAINED, require_random
+from inpaintlab.networks.pretrained import UNTRAINED, require_entries, require_random
 
 
 class Inception(nn.Module):
@@ -91,11 +91,14 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor] | str, whose: str) -
         require_random(weights)
         _initialise(network)
         return
+    # Files from before 2018 lack the counters of batch norm, and torch accepts that.
+    shapes = {k: tuple(v.shape) for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
+    require_entries(weights, shapes, f"{whose} weights of Inception v3")
     try:
         network.load_state_dict(weights)
-    except RuntimeError as error:
+    except RuntimeError:
         raise UserError(
-            f"these are not {whose} weights of Inception v3: {' '.join(str(error).split())[:300]}"
+            f"these are not {whose} weights of Inception v3: there are entries that it does not have"
         ) from None
 
 

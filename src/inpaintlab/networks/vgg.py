@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inpaintlab.errors import UserError
 from inpaintlab.layers.colour import ImagenetScale
-from inpaintlab.networks.pretrained import require_random
+from inpaintlab.networks.pretrained import require_entries, require_random
 
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -104,14 +103,4 @@ def _untrained(needed: Mapping[str, tuple[str, tuple[int, int, int, int]]]) -> d
 def _check(weights: Mapping[str, Tensor], needed: Mapping[str, tuple[str, tuple[int, int, int, int]]]) -> None:
     expected: dict[str, tuple[int, ...]] = {f"{source}.weight": shape for source, shape in needed.values()}
     expected |= {f"{source}.bias": shape[:1] for source, shape in needed.values()}
-    missing = [name for name in expected if name not in weights]
-    other = [
-        f"{name} {tuple(weights[name].shape)} for {shape}"
-        for name, shape in expected.items()
-        if name in weights and tuple(weights[name].shape) != shape
-    ]
-    if missing or other:
-        raise UserError(
-            "these are not torchvision's weights of VGG-16; "
-            f"missing: {', '.join(missing) or 'none'}; other shape: {', '.join(other) or 'none'}"
-        )
+    require_entries(weights, expected, "torchvision's weights of VGG-16")
