@@ -23,7 +23,7 @@ from PIL import Image, ImageFile
 
 from inpaintlab import config as configs
 from inpaintlab.data import lists
-from inpaintlab.data.files import BadPicture, find_bad, read_alpha, read_fast, read_grey, read_picture
+from inpaintlab.data.files import BadPicture, find_bad, read_fast, read_grey, read_picture
 from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.items import Item
 from inpaintlab.data.mask_folder import MaskFolder
@@ -107,7 +107,7 @@ ODD = [struct.error("odd"), zlib.error("odd"), IndexError("odd"), EOFError(), Ov
 
 
 @pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("read", [read_picture, read_fast, read_grey, read_alpha])
+@pytest.mark.parametrize("read", [read_picture, read_fast, read_grey])
 def test_errors_that_decoders_do_not_state(
     tmp_path: Path, read: Callable[[Path], Any], error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:

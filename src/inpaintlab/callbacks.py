@@ -150,7 +150,10 @@ class Samples(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, InpaintingModule)
-        if not due(module.batches_done, self.every, self.total) or not trainer.is_global_zero:
+        if not due(module.batches_done, self.every, self.total):
+            return
+        module.check_health()  # says of a broken generator since when, and by which term
+        if not trainer.is_global_zero:
             return
         pairs = self.data.pairs("val")
         result = _evaluated(module, self.average, pairs.chosen(pairs.spread(self.count)), keep=self.count)
@@ -189,6 +192,7 @@ class Validation(pl.Callback):
         assert isinstance(module, InpaintingModule)
         if not due(module.batches_done, self.every, self.total):
             return
+        module.check_health()
         shares = {"rank": trainer.global_rank, "world": trainer.world_size}
         means = _evaluated(module, self.average, self.data.pairs("val"), protocol=self.protocol, **shares).means()
         values = {f"val/{metric}/{bin}": v for bin, metrics in means.items() for metric, v in metrics.items()}

@@ -107,13 +107,6 @@ def upright(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def read_alpha(path: str | Path) -> Picture | None:
-    """The alpha channel of a picture, uint8 (H, W), or None if it has none."""
-    with _named(path):
-        image = _open(path)
-        return np.asarray(image.getchannel("A")) if "A" in image.getbands() else None
-
-
 def read_grey(path: str | Path) -> Picture:
     """A mask file as grey levels, uint8 (H, W). A transparent picture is a mask by its colours, not its alpha."""
     with _named(path):
