@@ -9,6 +9,7 @@ import torch
 
 from inpaintlab import checkpoint, import_released
 from inpaintlab import config as configs
+from inpaintlab.errors import UserError
 from inpaintlab.networks import lbam
 from inpaintlab.tables import program
 
@@ -68,5 +69,13 @@ def test_a_given_checkpoint_fills_a_row_without_training(
     given = next(line for line in printed.splitlines() if line.startswith("| No-MUM"))
     assert row.split("|")[4] == given.split("|")[4]  # the same checkpoint measures the same PSNR
     assert "No-MUM: evaluated from last.ckpt (weights" in printed
+    other = torch.load(last, weights_only=True)
+    other[checkpoint.KEY]["system"] = "lbam"
+    torch.save(other, tmp_path / "other.ckpt")
+    with pytest.raises(UserError, match="other.ckpt is a checkpoint of lbam, not of msanet"):
+        program.reproduce("msanet.table3", "demo", overrides, given={"No-MUM": tmp_path / "other.ckpt"})
+    for made in ("scale=paper", "masks=center", "experiment=lbam_paris", "evaluation.protocol=standard"):
+        with pytest.raises(UserError, match="is not for a table"):
+            program.reproduce("msanet.table3", "demo", [*overrides, made])
     with pytest.raises(Exception, match="has no row 'full'; its rows are No-MUM, MUM"):
         program.reproduce("msanet.table3", "demo", overrides, given={"full": last})

@@ -91,9 +91,12 @@ def measure(
             print(f"{part}: not available: {sentence}", file=sys.stderr)
     for label, path in given.items():
         first = next(row.experiment for row in table.rows if row.experiment)
-        config = configs.compose([f"experiment={first}", f"masks={table.masks}", f"scale={scale}", *overrides])
         own = next(row.experiment for row in table.rows if row.label == label)
-        system = configs.compose([f"experiment={own}"]).system if own else None
+        config, of_row = (
+            configs.compose([f"experiment={name}", f"masks={table.masks}", f"scale={scale}", *overrides])
+            for name in (first, own or first)
+        )
+        system = of_row.system if own else None
         absent = _prepare(table, [config])
         results[label] = _evaluated(config, path, system, f"{label}, evaluating {path.name}")
     for label, result in results.items():
