@@ -395,3 +395,14 @@ def test_a_backward_pass_under_autocast_is_that_of_float32() -> None:
             layer(features, hole).square().sum().backward()
         gradients.append(features.grad)
     assert torch.equal(*gradients)
+
+
+def test_a_compiled_network_leaves_the_layer_as_it_is() -> None:
+    layer = ContextualAttention()
+    compiled = torch.compile(layer, backend="aot_eager")
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for side in (16, 24, 32):
+        features, hole = torch.rand(1, 4, side, side), torch.zeros(1, 1, side, side)
+        hole[:, :, 4:8, 4:8] = 1
+        assert torch.equal(compiled(features, hole), layer(features, hole))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] - before < 10  # its blocks are not traced

@@ -25,6 +25,8 @@ BLOCK = {"cpu": 1 << 20, "cuda": 1 << 26}
 ROWS = 4
 
 
+# Its loops over blocks would be traced one by one, with nothing to gain.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def attend(
     foreground: Tensor, background: Tensor, usable: Tensor, setting: Setting, watched: Sequence[int] | None = None
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:

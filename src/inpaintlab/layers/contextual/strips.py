@@ -101,7 +101,7 @@ class Scratch:
     def __init__(self, layout: Layout, like: Tensor) -> None:
         self.layout, self.like = layout, like
         self.buffers: dict[str, Tensor] = {}
-        keep = like.device.type == "cpu" and not torch.compiler.is_compiling()
+        keep = like.device.type == "cpu"
         self.kept: dict[str, Tensor] = _kept.__dict__.setdefault(str(like.dtype), {}) if keep else self.buffers
 
     def matrix(self, name: str, samples: int, rows: int) -> Tensor:
