@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from test_inpaint import call
 
 from inpaintlab import checkpoint as checkpoints
-from inpaintlab import import_released, inpaint, weights
+from inpaintlab import import_released, weights
 from inpaintlab.batch import Output
 from inpaintlab.errors import UserError
 from inpaintlab.image import NotFinite
@@ -48,17 +49,6 @@ def mask_picture(level: int = 255) -> Image.Image:
     mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[30:90, 20:70] = level
     return Image.fromarray(mask)
-
-
-def call(checkpoint: Path, image: Path, mask: Path, out: Path, *more: str) -> int:
-    """Exit status."""
-    try:
-        inpaint.main(
-            ["--checkpoint", str(checkpoint), "--image", str(image), "--mask", str(mask), "--out", str(out), *more]
-        )
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
