@@ -157,7 +157,11 @@ def _evaluate(
     extractors = {metric: network.to(device) for metric, network in evaluated.inceptions(test).items()}
     perceptual = weights.lpips(test["weights"]["alexnet"]).to(device) if options[lpips.KEY] else None
     pairs = data.pairs(split)
-    seen = evaluated.masks_seen(restored, data.test_holes) if rank == 0 else None  # before the work, lest it be lost
+    if rank == 0:  # before the work, lest it be lost
+        of_files = {
+            "test_masks_in_training": evaluated.masks_seen(restored, data.test_holes),
+            "files": evaluated.files_digest(pairs),
+        }
     with Bar(label, len(range(rank, len(pairs), world)), quiet=rank > 0) as bar:
         result = evaluation.evaluate(
             restored.generator,
@@ -195,8 +199,7 @@ def _evaluate(
         "split": split,
         "size": data.geometry.size,
         "pictures": type(data.pictures).__name__,
-        "test_masks_in_training": seen,
-        "files": evaluated.files_digest(pairs),
+        **of_files,
         "precision": "32",
         "conditions": record.conditions(),
     }

@@ -42,7 +42,6 @@ def require(test: dict[str, Any]) -> None:
 
 def files_digest(pairs: PairSet) -> str:
     """Sixteen characters that change with the name, the length or the time of any picture or mask file."""
-
     found = hashlib.sha256()
     for path in dict.fromkeys(item.path for item in pairs.items) | dict.fromkeys(pairs.holes.mask_files()):
         stat = path.stat()

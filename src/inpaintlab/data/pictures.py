@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -75,10 +76,6 @@ def _shipped(name: str, digest: str) -> Path:
     if not path.exists() or not hashlib.sha256(path.read_bytes()).hexdigest().startswith(digest):
         raise BadPicture(f"scikit-image's {name} is missing or another picture than expected: {path}")
     return path
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode(errors="surrogateescape")  # not every file name is UTF-8
 
 
 class Folder:
@@ -158,7 +155,7 @@ class Folder:
                 f"{self.root.absolute()} holds {len(names)} pictures; at least 3 are needed to split them into "
                 "training, validation and test, or sub-folders train/ and test/"
             )
-        ranked = sorted(range(len(names)), key=lambda i: hashlib.sha256(_bytes(names[i])).digest())
+        ranked = sorted(range(len(names)), key=lambda i: hashlib.sha256(os.fsencode(names[i])).digest())
         count = max(1, round(self.held_out * len(names)))
         parts = {"test": ranked[:count], "val": ranked[count : 2 * count], "train": ranked[2 * count :]}
         return names.take(sorted(parts[split]))
