@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from coherent_plain import Plain
 from torch import Tensor, nn
 
-from inpaintlab import record
-from inpaintlab.data.holes import FreeForm
+from inpaintlab.data.holes.free_form import FreeForm
 from inpaintlab.layers.coherent import CoherentAttention
 from inpaintlab.networks.csa_stages import Refinement
 from inpaintlab.tables.publish import report
+from inpaintlab.utils import provenance
 
 SIDE, TOLERANCE = 32, 1e-5
 Works = Mapping[str, Callable[[], object]]
@@ -161,7 +161,7 @@ def main() -> None:
     lines, worst = layers(options.rounds)
     notes = (
         f"Milliseconds of process CPU time, medians of {options.rounds} alternating rounds, {options.threads} thread"
-        f"{'s' * (options.threads > 1)} of {record.processor()}, torch {torch.__version__}, float32, released "
+        f"{'s' * (options.threads > 1)} of {provenance.processor()}, torch {torch.__version__}, float32, released "
         "similarities. The plain layer works through the positions as the released code does and has its backward "
         "pass, which is not the derivative. Largest relative differences: "
         + ", ".join(f"{what} {value:.0e}" for what, value in worst.items())

@@ -20,9 +20,9 @@ import contextual_plain
 import torch
 from torch import Tensor
 
-from inpaintlab import record
 from inpaintlab.layers.contextual import RULES, ContextualAttention
 from inpaintlab.tables.publish import report
+from inpaintlab.utils import provenance
 
 CHANNELS, TOLERANCE = 128, 1e-5
 SIDES, BATCHES = (32, 64, 128), (1, 4)  # of the map at the matching resolution, an eighth of the picture's
@@ -160,7 +160,7 @@ def main() -> None:
                 print(lines[-1], file=sys.stderr, flush=True)
     timed = "Process CPU time of one thread" if options.device == "cpu" else "Time"
     notes = (
-        f"{timed} of {record.processor(options.device)}, torch {torch.__version__}, float32, {CHANNELS} channels, "
+        f"{timed} of {provenance.processor(options.device)}, torch {torch.__version__}, float32, {CHANNELS} channels, "
         "random non-negative features with a centred hole of a quarter of the area; medians of alternating rounds. "
         "Memory is the peak above features and hole, each in a process of its own. The difference is the relative "
         "2-norm of that of the outputs, or of the features' gradients. At 128 x 128 positions (pictures of "

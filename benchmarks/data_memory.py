@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from inpaintlab.data.files.items import Files, Item
+from inpaintlab.data.files.lists import Names
 from inpaintlab.data.geometry import Geometry
-from inpaintlab.data.holes import Box
-from inpaintlab.data.items import Files, Item
-from inpaintlab.data.lists import Names
+from inpaintlab.data.holes.box import Box
 from inpaintlab.data.stream import Stream, TrainSet
 from inpaintlab.data.workers import loader
 from inpaintlab.tables.publish import report

@@ -23,12 +23,13 @@ from skimage import data as photographs
 from torch.utils.data import Dataset
 from torchvision import transforms
 
-from inpaintlab.data import bins, seeds
+from inpaintlab.data import seeds
 from inpaintlab.data.datamodule import to_batch
+from inpaintlab.data.files.items import Files
+from inpaintlab.data.files.lists import Names
 from inpaintlab.data.geometry import Geometry
-from inpaintlab.data.holes import FreeForm
-from inpaintlab.data.items import Files
-from inpaintlab.data.lists import Names
+from inpaintlab.data.holes import bins
+from inpaintlab.data.holes.free_form import FreeForm
 from inpaintlab.data.stream import TrainSet
 from inpaintlab.data.workers import loader
 from inpaintlab.tables.publish import report

@@ -21,12 +21,12 @@ import torch
 from lbam_plain import Plain, PlainCritic
 from torch import Tensor, nn
 
-from inpaintlab import record
 from inpaintlab.batch import Batch
 from inpaintlab.losses.adversarial import Wasserstein, gradient_penalty
 from inpaintlab.losses.reconstruction import masked_l1
 from inpaintlab.networks import lbam
 from inpaintlab.tables.publish import report
+from inpaintlab.utils import provenance
 
 NAMES = ("plain", "ours", "mixed")
 SIDE, TOLERANCE = 256, 1e-5
@@ -243,7 +243,8 @@ def main() -> None:
         )
     notes = (
         f"Process CPU time, medians of {4 * options.rounds} and {options.rounds} alternating rounds, "
-        f"{options.threads} thread{'s' * (options.threads > 1)} of {record.processor()}, torch {torch.__version__}, "
+        f"{options.threads} thread{'s' * (options.threads > 1)} of {provenance.processor()}, "
+        f"torch {torch.__version__}, "
         f"{SIDE} x {SIDE} pixels, float32; bf16 is autocast with channels_last. Released network (no batch norm); VGG "
         "terms left out on both sides. Relative differences from the plain build: output "
         f"{gaps['forward']:.0e} (bf16 {gaps['bf16']:.0e}); gradients of the first step, generator and critic, "

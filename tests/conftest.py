@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import DictConfig
 from PIL import Image
 
-from inpaintlab import config as configs
-from inpaintlab import silence
+from inpaintlab.config.compose import compose_config
+from inpaintlab.utils import quiet
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _quiet() -> None:
     torch.set_num_threads(1)  # tests may run side by side
-    silence.lightning()
+    quiet.lightning()
 
 
 @pytest.fixture
@@ -59,10 +60,10 @@ def tiny(folder: Path, tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
-def compose(tiny: list[str]) -> Callable[..., configs.DictConfig]:
+def compose(tiny: list[str]) -> Callable[..., DictConfig]:
     """A tiny config of an experiment, with more overrides."""
 
-    def make(*overrides: str, experiment: str = "msanet_places2_mum") -> configs.DictConfig:
-        return configs.compose([f"experiment={experiment}", *tiny, *overrides])
+    def make(*overrides: str, experiment: str = "msanet_places2_mum") -> DictConfig:
+        return compose_config([f"experiment={experiment}", *tiny, *overrides])
 
     return make

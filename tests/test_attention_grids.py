@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inpaintlab import attention_grids as grids
 from inpaintlab.batch import Output
 from inpaintlab.errors import UserError
 from inpaintlab.image import inpaint
 from inpaintlab.networks import lbam
+from inpaintlab.visualization import attention_sheet as grids
 
 
 class Ramp(nn.Module):

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inpaintlab import attention_grids as grids
-from inpaintlab import attention_pictures as pictures
 from inpaintlab.batch import Output
 from inpaintlab.image import inpaint
 from inpaintlab.layers.contextual import ContextualAttention
+from inpaintlab.visualization import attention_sheet as grids
+from inpaintlab.visualization import patch_attention as pictures
 
 
 class Copy(nn.Module):

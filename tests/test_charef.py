@@ -203,9 +203,9 @@ def test_attention_in_the_hole_only_leaves_known_features() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match="gate_where='merged' is unknown; known are coarse"):
+    with pytest.raises(ValueError, match="gate_where must be one of coarse"):
         Generator(stages=1, width=0.25)
-    with pytest.raises(ValueError, match="use='max' is unknown; known are scale, residual, pool, literal"):
+    with pytest.raises(ValueError, match="use must be one of scale, residual, pool, literal"):
         Generator(gate="max", width=0.25)
     with pytest.raises(ValueError, match="passes=4 1, 2 or 3"):
         Generator(passes=4, width=0.25)

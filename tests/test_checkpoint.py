@@ -9,19 +9,20 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig
 from torch import nn
 
-from inpaintlab import checkpoint, train
-from inpaintlab import config as configs
+from inpaintlab.checkpoints import checkpoint
 from inpaintlab.errors import UserError
+from inpaintlab.training.run import run_training
 
-Compose = Callable[..., configs.DictConfig]
+Compose = Callable[..., DictConfig]
 
 
 @pytest.fixture
 def saved(compose: Compose, tmp_path: Path, folder: Path) -> Path:
     """A checkpoint far away from its run, whose pictures are gone."""
-    run = train.run(compose("model.generator.c_a=se", "batches=2"))
+    run = run_training(compose("model.generator.c_a=se", "batches=2"))
     alone = tmp_path / "alone.ckpt"
     shutil.move(run / "checkpoints" / "last.ckpt", alone)
     shutil.rmtree(run)
@@ -72,7 +73,7 @@ def test_missing_unknown_and_mis_shaped_entries_are_listed_and_nothing_is_loaded
         "inpaintlab.networks.msanet.torch.load",
         "inpaintlab.networks.msanet.parameter_counts",
         "inpaintlab.networks.msanet.nn.Conv2d",
-        "inpaintlab.train.main",
+        "inpaintlab.commands.train.main",
     ],
 )
 def test_a_strangers_config_builds_only_our_networks(saved: Path, tmp_path: Path, target: str) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from inpaintlab import checkpoint
+from inpaintlab.checkpoints import checkpoint
 from inpaintlab.errors import UserError
-from inpaintlab.tables import cells, claims, conditions, consistency, measure, render, spec
-from inpaintlab.tables.measured import Measured
+from inpaintlab.tables import cells, claims, consistency, footnotes, measure, spec, text_formats
+from inpaintlab.tables.results import Measured
 
 
 def content(**changes: object) -> dict[str, object]:
@@ -63,9 +63,9 @@ def test_verdicts_use_the_stated_tolerance_and_the_direction(psnr: float, l1: fl
     found = cells.cells(table, results, comparable=True)
     assert [cell.verdict for cell in found] == [*verdicts, "", ""]
     assert {cell.verdict for cell in cells.cells(table, results)} == {"not comparable", ""}
-    text = render.markdown(table, results, found, [])
+    text = text_formats.markdown(table, results, found, [])
     assert f"{psnr - 20:+.2f}, {verdicts[0]}" in text
-    assert "not comparable" not in render.markdown(table, results, cells.cells(table, results), [])
+    assert "not comparable" not in text_formats.markdown(table, results, cells.cells(table, results), [])
 
 
 def test_only_the_run_that_the_paper_describes_is_held_against_it() -> None:
@@ -93,7 +93,7 @@ def test_a_claim_is_answered_by_the_paired_interval(pictures: np.ndarray, gain: 
     assert (psnr.answer, l1.answer) == (answer, answer)
     assert psnr.in_print == (1.0,)
     assert l1.in_print == (0.5,)  # lower is better
-    line = render.markdown(table, results, cells.cells(table, results), [], [psnr, l1]).splitlines()[-1]
+    line = text_formats.markdown(table, results, cells.cells(table, results), [], [psnr, l1]).splitlines()[-1]
     assert [part.strip() for part in line.split("|")][1:4] == ["b is better", "L1", "+0.50"]
     assert line.endswith(f"{answer} |")
     if gain is not None:
@@ -109,7 +109,7 @@ def test_a_claim_over_several_rows_needs_all_of_them(pictures: np.ndarray) -> No
     base = measured(20 + pictures, 3 + pictures)
     results = {"a": base, "b": Measured(), "c": measured(21 + pictures, 2 + pictures)}
     assert [one.answer for one in claims.check(table, results)] == ["undecided", "undecided"]
-    assert "(1 of 2 measured)" in render.claim_lines(claims.check(table, results))[0][3]
+    assert "(1 of 2 measured)" in text_formats.claim_lines(claims.check(table, results))[0][3]
     results["b"] = measured(22 + pictures, 1 + pictures)
     assert [one.answer for one in claims.check(table, results)] == ["not confirmed", "not confirmed"]
 
@@ -131,9 +131,9 @@ def test_printed_claims_hold_as_often_as_the_papers_tables_say() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"better": "z"}, "claim 'b is better' names the row 'z'; known are a, b"),
-        ({"metrics": ["ssim"]}, "names the metric 'ssim'; known are psnr, l1_pct"),
-        ({"bins": ["0.1-0.2"]}, "names the bin '0.1-0.2'; known are all, all"),
+        ({"better": "z"}, "claim 'b is better': the row must be one of a, b; got 'z'"),
+        ({"metrics": ["ssim"]}, "the metric must be one of psnr, l1_pct; got 'ssim'"),
+        ({"bins": ["0.1-0.2"]}, "the bin must be one of all; got '0.1-0.2'"),
         ({"then": "a"}, "unknown key 'then'; did you mean 'than'?"),
     ],
 )
@@ -202,7 +202,7 @@ def test_authors_weights_get_a_row_of_their_own(tiny: list[str], tmp_path: Path)
     assert by_row[label].published == by_row["MUM"].published == 26.615
     assert by_row[label].measured == own["MUM"].mean("psnr", "all")
     assert by_row[label].origin == "authors' weights"
-    text = conditions.conditions(table, results, "demo", overrides)
+    text = footnotes.footnotes(table, results, "demo", overrides)
     assert f"Not trained here, the authors' weights evaluated: {label}." in text
     assert any(line.startswith("Changed: `") for line in text)
     with pytest.raises(UserError, match="has no row 'full'; its rows are No-MUM, MUM"):

@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inpaintlab import released_files
-from inpaintlab.checkpoint import from_released, read_released
+from inpaintlab.checkpoints import weight_files
+from inpaintlab.checkpoints.authors import from_released, read_released
 from inpaintlab.errors import UserError
 from inpaintlab.layers.same_conv import SameConv, same_pads
 from inpaintlab.networks import deepfill_v1, gconv
+from inpaintlab.networks.authors_weights import tensorflow_name
 from inpaintlab.networks.coarse_to_fine import CoarseToFine
-from inpaintlab.networks.released import tensorflow_name
 
 
 def count(module: nn.Module | None) -> int:
@@ -95,7 +95,7 @@ def test_the_first_half_of_a_gated_convolution_is_the_feature() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"rules='torch' is unknown; known are tf, port, mirror"):
+    with pytest.raises(ValueError, match=r"rules must be one of tf, port, mirror"):
         deepfill_v1.Generator(rules="torch")
     with pytest.raises(ValueError, match=r"multiples of 8, not \(60, 64\)"):
         deepfill_v1.Generator(width=0.1)(torch.rand(1, 3, 60, 64), torch.zeros(1, 1, 60, 64))
@@ -307,4 +307,4 @@ def test_tensorflow_checkpoints_are_read_by_their_prefix(tmp_path: Path, monkeyp
     monkeypatch.setitem(sys.modules, "tensorflow", Module)
     (tmp_path / "snap-10.index").touch()
     assert same_pictures(from_released("gconv", tmp_path / "snap-10"), network)
-    assert released_files.read(tmp_path / "snap-10.index", plain=lambda _: None)["global_step"] == 7
+    assert weight_files.read(tmp_path / "snap-10.index", plain=lambda _: None)["global_step"] == 7

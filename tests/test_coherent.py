@@ -207,7 +207,7 @@ def test_channels_last_features() -> None:
 
 def test_errors_say_what_is_accepted() -> None:
     for option in ("similarity", "dad_reference", "backward", "implementation"):
-        with pytest.raises(ValueError, match=f"{option}='x' is unknown; known are "):
+        with pytest.raises(ValueError, match=f"{option} must be one of .*; got 'x'"):
             CoherentAttention(**{option: "x"})
     with pytest.raises(ValueError, match=r"a hole of shape \(3, 1, 5, 7\) does not fit features \(2, 6, 5, 7\)"):
         CoherentAttention()(features()[:2], holes())

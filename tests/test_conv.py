@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from inpaintlab.layers.bidirectional import EncoderBlock
-from inpaintlab.layers.conv import PartialConv2d
+from inpaintlab.layers.attention_map_blocks import EncoderBlock
 from inpaintlab.layers.mask_update import PartialMaskUpdate
+from inpaintlab.layers.partial_conv import PartialConv2d
 
 
 def test_by_hand() -> None:

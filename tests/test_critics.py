@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from inpaintlab.data import seeds
-from inpaintlab.data.deepfill_holes import JitteredBox
-from inpaintlab.layers.crops import crop, local_box
-from inpaintlab.layers.spectral import SpectralConv
-from inpaintlab.networks.deepfill_critics import Critics, port_name
-from inpaintlab.networks.sn_patch import Discriminator
+from inpaintlab.data.holes.deepfill import JitteredBox
+from inpaintlab.layers.local_crop import crop, local_box
+from inpaintlab.layers.spectral_conv import SpectralConv
+from inpaintlab.networks.deepfill_v1_critics import Critics, port_name
+from inpaintlab.networks.sn_patch_gan import Discriminator
 
 
 def holes_at(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (12, 16)) -> torch.Tensor:
@@ -96,9 +96,9 @@ def test_sizes_and_parameters() -> None:
     assert port_name("local.convs.3.bias") == "localD.dis_conv_module.conv4.conv.bias"
     assert port_name("whole.linear.weight") == "globalD.linear.weight"
     for build, options, message in (
-        (Critics, {"rules": "mmagic"}, "known are tf, port"),
+        (Critics, {"rules": "mmagic"}, "must be one of tf, port"),
         (Critics, {"size": 64}, "local_size=128 must be 1 to 64"),
-        (Discriminator, {"variant": "port"}, "known are tf, mmagic"),
+        (Discriminator, {"variant": "port"}, "must be one of tf, mmagic"),
     ):
         with pytest.raises(ValueError, match=message):
             build(**options)

@@ -9,8 +9,8 @@ import torch
 from test_papers import moved, snapshot, train
 from torch import Tensor
 
-from inpaintlab import checkpoint
 from inpaintlab.batch import Batch, Output
+from inpaintlab.checkpoints.authors import from_released
 from inpaintlab.errors import UserError
 from inpaintlab.layers.coherent import CoherentAttention
 from inpaintlab.losses.adversarial import RelativisticLeastSquares
@@ -19,9 +19,9 @@ from inpaintlab.networks import csa
 from inpaintlab.networks.csa import Generator
 from inpaintlab.networks.csa_critics import ConventionalFeatureDiscriminator, Discriminator, FeaturePatchDiscriminator
 from inpaintlab.networks.csa_stages import Refinement, Rough
-from inpaintlab.networks.vgg import Vgg16
+from inpaintlab.networks.extractors.vgg import Vgg16
 from inpaintlab.papers.csa import CSA
-from inpaintlab.papers.schedules import constant_then_linear
+from inpaintlab.training.schedules import constant_then_linear
 
 WEIGHTS = {"l1": 1.0, "consistency": 0.01, "adversarial": 0.002}
 
@@ -91,9 +91,9 @@ def test_levels_and_sides() -> None:
         with pytest.raises(ValueError, match=f"levels={levels} must be 4 to 8 for attention at 32"):
             Generator(levels=levels)
     for option, known in (("attention", "csa, contextual, conv, none"), ("second_input", "colour, grey")):
-        with pytest.raises(ValueError, match=f"{option}='x' is unknown; known are {known}"):
+        with pytest.raises(ValueError, match=f"{option} must be one of {known}; got 'x'"):
             Generator(**{option: "x"})
-    with pytest.raises(ValueError, match="attention_position=8 is unknown; known are 64, 32, 16"):
+    with pytest.raises(ValueError, match="attention_position must be one of 64, 32, 16"):
         Generator(attention_position=8)
 
 
@@ -166,7 +166,7 @@ def test_released_weights_come_as_one_state_dict_of_both_networks() -> None:
     assert csa.merge_released(rough, refinement) == weights
     assert "model.model.1.model.6.model.6.model.14.weight" in refinement
     with pytest.raises(UserError, match=r"the weights in the given state dict do not fit .*missing: G\.model"):
-        checkpoint.from_released("csa", csa.merge_released(rough, {}), levels=5, width=0.125)
+        from_released("csa", csa.merge_released(rough, {}), levels=5, width=0.125)
 
 
 # ---------------------------------------------------------------------- discriminators
@@ -180,7 +180,7 @@ def test_discriminators_of_figure_11() -> None:
     assert FeaturePatchDiscriminator(strides=(2, 2, 2))(features).shape == (2, 512, 4, 4)
     with pytest.raises(ValueError, match=r"built for features of 32 x 32, pictures of 256 x 256, not for \(16, 16\)"):
         ConventionalFeatureDiscriminator()(features[..., :16, :16])
-    with pytest.raises(ValueError, match="feature='x' is unknown; known are patch, conventional, or null"):
+    with pytest.raises(ValueError, match="feature must be one of patch, conventional, null"):
         Discriminator(feature="x")
     with pytest.raises(ValueError, match=r"strides=\[2\] must be three numbers"):
         Discriminator(strides=(2,))
@@ -261,7 +261,7 @@ def test_profiles(full: CSA) -> None:
     patch, features = released.judge(output.image, data)
     assert torch.autograd.grad(features.sum(), output.image, retain_graph=True, allow_unused=True)[0] is None
     assert torch.autograd.grad(patch.sum(), output.image)[0].abs().sum() > 0
-    with pytest.raises(ValueError, match="profile='x' is unknown; known are paper, released"):
+    with pytest.raises(ValueError, match="profile must be one of paper, released"):
         module(profile="x")
 
 

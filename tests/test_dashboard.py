@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from inpaintlab import dashboard
 from inpaintlab.errors import UserError
-from inpaintlab.wandb_log import Run
+from inpaintlab.tracking import dashboard
+from inpaintlab.tracking.offline_wandb import Run
 
 
 def runs(folder: Path) -> list[Run]:

@@ -12,11 +12,13 @@ from PIL import Image
 
 from inpaintlab.data import seeds
 from inpaintlab.data.datamodule import InpaintingData, to_batch
-from inpaintlab.data.files import BadPicture, find_bad, list_pictures, read_fast, read_grey, read_picture
+from inpaintlab.data.datasets.embedded_photos import Photos
+from inpaintlab.data.datasets.folder import Folder
+from inpaintlab.data.files.images import BadPicture, find_bad, list_pictures, read_fast, read_grey, read_picture
 from inpaintlab.data.geometry import KINDS, Geometry
-from inpaintlab.data.holes import Box, FreeForm
+from inpaintlab.data.holes.box import Box
+from inpaintlab.data.holes.free_form import FreeForm
 from inpaintlab.data.pairs import describe, digest, write_manifest
-from inpaintlab.data.pictures import Folder, Photos
 from inpaintlab.data.stream import Stream
 from inpaintlab.data.workers import loader
 from inpaintlab.errors import UserError
@@ -265,7 +267,7 @@ def test_flips_happen_half_the_time() -> None:
 
 def test_geometry_errors() -> None:
     for options, message in (
-        ({"kind": "crop"}, "kind='crop' is unknown; known are random_crop"),
+        ({"kind": "crop"}, "kind must be one of random_crop"),
         ({"kind": "short_side_then_random_crop", "short_side": 16}, "smaller than the crop"),
         ({"short_side": 64}, "has no meaning with kind='random_crop'"),
     ):

@@ -21,22 +21,22 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from PIL import Image, ImageFile
 
-from inpaintlab import config as configs
-from inpaintlab.data import lists
-from inpaintlab.data.files import BadPicture, find_bad, read_fast, read_grey, read_picture
+from inpaintlab.commands import data as data_command
+from inpaintlab.config.compose import compose_config
+from inpaintlab.data.datasets.folder import Folder
+from inpaintlab.data.files import lists
+from inpaintlab.data.files.images import BadPicture, find_bad, read_fast, read_grey, read_picture
+from inpaintlab.data.files.items import Item
 from inpaintlab.data.geometry import Geometry
-from inpaintlab.data.items import Item
-from inpaintlab.data.mask_folder import MaskFolder
+from inpaintlab.data.holes.mask_folder import MaskFolder
+from inpaintlab.data.holes.overlap import masks_are_shared
 from inpaintlab.data.pairs import Pair, PairSet, digest, read_manifest, write_manifest
-from inpaintlab.data.pictures import Folder
-from inpaintlab.data.seen import masks_are_shared
-from inpaintlab.datasets import program
-from inpaintlab.datasets.examine import examine
-from inpaintlab.datasets.manifest import check
-from inpaintlab.datasets.verify import verify
-from inpaintlab.datasets.verify_masks import verify_masks
+from inpaintlab.data_preparation.examine import examine
+from inpaintlab.data_preparation.manifest import check
+from inpaintlab.data_preparation.verify import verify
+from inpaintlab.data_preparation.verify_masks import verify_masks
 from inpaintlab.errors import UserError
-from inpaintlab.programs import explain
+from inpaintlab.utils.process import explain
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9.png")
 
@@ -274,7 +274,7 @@ def test_the_mask_file_of_a_pair_is_compared(folder: Path, tmp_path: Path) -> No
         f"masks.root={masks}", "data.pairing=random_1",
     ]  # fmt: skip
     with pytest.raises(SystemExit) as end:
-        program.main(["pairs", str(file), *given])
+        data_command.main(["pairs", str(file), *given])
     assert end.value.code == 0
     masks.rename(tmp_path / "moved")
     here = [f"masks.root={tmp_path / 'moved'}"]
@@ -356,13 +356,13 @@ def test_qd_imd_asks_for_its_polarity(tmp_path: Path, part: str) -> None:
         trees.mask(tmp_path / name / "0.png", 0.3)
     given = ["masks=qd_imd", f"masks.root={tmp_path}", "batches=1"]
     with pytest.raises(InstantiationException) as end:
-        instantiate(configs.compose(given).masks[part], _convert_="all")
+        instantiate(compose_config(given).masks[part], _convert_="all")
     sentence = explain(end.value)
     assert sentence is not None
     assert sentence.startswith("masks.polarity is not set: look at a mask in ")
     assert sentence.endswith("and say masks.polarity=white_hole or black_hole")
     for polarity in ("white_hole", "black_hole"):
-        config = configs.compose([*given, f"masks.polarity={polarity}"])
+        config = compose_config([*given, f"masks.polarity={polarity}"])
         assert instantiate(config.masks[part], _convert_="all").polarity == polarity
 
 
@@ -377,5 +377,5 @@ def test_qd_imd_asks_for_its_polarity(tmp_path: Path, part: str) -> None:
 )
 def test_what_is_missing_is_one_sentence(given: list[str], missing: str) -> None:
     with pytest.raises(UserError) as end:
-        configs.compose([*given, "batches=1"])
+        compose_config([*given, "batches=1"])
     assert str(end.value) == f"{missing} is not set: give it as {missing}=..."

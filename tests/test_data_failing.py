@@ -15,24 +15,30 @@ import numpy as np
 import pytest
 import torch
 import trees
+from omegaconf import DictConfig
 from PIL import Image
 from test_interruption import TWO_PROCESSES, start, state, wait_for_batch
 
-from inpaintlab import config as configs
-from inpaintlab import evaluate, sweep, train
+from inpaintlab.commands import evaluate
+from inpaintlab.config.compose import compose_config
+from inpaintlab.config.run_folder import run_folder
 from inpaintlab.data.datamodule import InpaintingData
+from inpaintlab.data.datasets.folder import Folder
 from inpaintlab.data.failures import Failures
 from inpaintlab.data.geometry import Geometry
-from inpaintlab.data.holes import Box, FreeForm
+from inpaintlab.data.holes.box import Box
+from inpaintlab.data.holes.free_form import FreeForm
+from inpaintlab.data.holes.raw_masks import RawMasks
 from inpaintlab.data.pairs import read_manifest, write_manifest
-from inpaintlab.data.pictures import Folder
-from inpaintlab.data.raw_masks import RawMasks
 from inpaintlab.errors import UserError
-from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.evaluation.results import read_results
+from inpaintlab.sweep.jobs import BEFORE, LEFT, plan_jobs
 from inpaintlab.tables import measure
+from inpaintlab.training.module import InpaintingModule
+from inpaintlab.training.run import run_training
 
-Compose = Callable[..., configs.DictConfig]
-RAW, FILES = "inpaintlab.data.raw_masks.RawMasks", "inpaintlab.data.mask_folder.MaskFolder"
+Compose = Callable[..., DictConfig]
+RAW, FILES = "inpaintlab.data.holes.raw_masks.RawMasks", "inpaintlab.data.holes.mask_folder.MaskFolder"
 
 
 def lines(folder: Path, count: int) -> Path:
@@ -47,12 +53,12 @@ def lines(folder: Path, count: int) -> Path:
 
 # ---------------------------------------------------------------------- manifests of evaluations that are done
 def test_a_finished_evaluation_is_held_to_the_manifest(compose: Compose, folder: Path, tmp_path: Path) -> None:
-    run = train.run(compose("batches=1"))
+    run = run_training(compose("batches=1"))
     given = [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}"]
     given += ["data=folder", f"data.root={folder}", "data.geometry.size=32", "masks=irregular"]
 
     def evaluated(*more: str) -> dict[str, Any]:
-        return evaluate.run(configs.compose([*given, *more], "evaluate"))
+        return evaluate.run(compose_config([*given, *more], "evaluate"))
 
     done = Path(evaluated()["folder"])
     written = (done / "metrics.json").stat().st_mtime_ns
@@ -70,7 +76,7 @@ def test_a_finished_evaluation_is_held_to_the_manifest(compose: Compose, folder:
 def test_runs_sweeps_and_tables_hold_a_finished_evaluation_to_the_manifest(
     compose: Compose, tiny: list[str], tmp_path: Path
 ) -> None:
-    run = train.run(compose("batches=1", "evaluate=true"))
+    run = run_training(compose("batches=1", "evaluate=true"))
     (done,) = run.glob("evaluation-*")
     write_manifest(tmp_path / "three.csv", read_manifest(done / "pairs.csv")[:3])
     for name, error, text in (
@@ -79,14 +85,14 @@ def test_runs_sweeps_and_tables_hold_a_finished_evaluation_to_the_manifest(
     ):
         options = ["batches=1", "evaluate=true", f"data.manifest={tmp_path / name}"]
         with pytest.raises(error, match=text):
-            train.run(compose(*options))
+            run_training(compose(*options))
         with pytest.raises(error, match=text):
             measure._read(compose(*options))
-        (job,) = sweep.plan([["experiment=msanet_places2_mum", *tiny, *options]])
-        assert job.state == sweep.LEFT  # it is started and says what is wrong
+        (job,) = plan_jobs([["experiment=msanet_places2_mum", *tiny, *options]])
+        assert job.state == LEFT  # it is started and says what is wrong
     same = ["batches=1", "evaluate=true", f"data.manifest={done / 'pairs.csv'}"]
-    assert measure._read(compose(*same)) == evaluate.read(done)
-    assert sweep.plan([["experiment=msanet_places2_mum", *tiny, *same]])[0].state == sweep.BEFORE
+    assert measure._read(compose(*same)) == read_results(done)
+    assert plan_jobs([["experiment=msanet_places2_mum", *tiny, *same]])[0].state == BEFORE
 
 
 # ---------------------------------------------------------------------- training masks that are elsewhere
@@ -96,48 +102,48 @@ def test_a_machine_without_the_training_masks_can_evaluate(compose: Compose, tmp
     trees.nvidia_test(test, 1)
     holes = [f"data.train_holes={{_target_: {RAW}, root: {masks}, dilation: [1, 3], shift: 0.1}}",
              f"data.test_holes={{_target_: {FILES}, root: {test}}}"]  # fmt: skip
-    run = train.run(compose("batches=1", *holes))
+    run = run_training(compose("batches=1", *holes))
     given = [f"checkpoint={run}/checkpoints/last.ckpt"]
-    here = evaluate.run(configs.compose([*given, f"out={tmp_path / 'here'}"], "evaluate"))
+    here = evaluate.run(compose_config([*given, f"out={tmp_path / 'here'}"], "evaluate"))
     assert here["test_masks_in_training"] is False
     masks.rename(tmp_path / "elsewhere")
-    gone = evaluate.run(configs.compose([*given, f"out={tmp_path / 'gone'}"], "evaluate"))
+    gone = evaluate.run(compose_config([*given, f"out={tmp_path / 'gone'}"], "evaluate"))
     assert gone["test_masks_in_training"] is None
     assert gone["means"] == here["means"]
-    drawn = evaluate.run(configs.compose([*given, "masks=center"], "evaluate"))
+    drawn = evaluate.run(compose_config([*given, "masks=center"], "evaluate"))
     assert drawn["test_masks_in_training"] is False  # as no file could be
 
 
 def test_whether_masks_were_seen_is_asked_before_the_work(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = train.run(compose("batches=1"))
+    run = run_training(compose("batches=1"))
 
     def fail(*_: object) -> None:
         raise UserError("no work was done")
 
-    monkeypatch.setattr("inpaintlab.evaluated.masks_seen", fail)
-    monkeypatch.setattr("inpaintlab.evaluation.evaluate", lambda *_, **__: pytest.fail("evaluated"))
+    monkeypatch.setattr("inpaintlab.evaluation.inputs.masks_seen", fail)
+    monkeypatch.setattr("inpaintlab.evaluation.evaluator.evaluate_pairs", lambda *_, **__: pytest.fail("evaluated"))
     with pytest.raises(UserError, match="no work was done"):
-        evaluate.run(configs.compose([f"checkpoint={run}/checkpoints/last.ckpt"], "evaluate"))
+        evaluate.run(compose_config([f"checkpoint={run}/checkpoints/last.ckpt"], "evaluate"))
 
 
 def test_changed_pictures_are_evaluated_again(compose: Compose, tmp_path: Path) -> None:
-    run = train.run(compose("batches=1"))
+    run = run_training(compose("batches=1"))
     for i in range(3):
         trees.picture(tmp_path / "pictures" / "test" / f"{i}.png", (64, 64))
         trees.picture(tmp_path / "pictures" / "train" / f"{i}.png", (64, 64))
     given = [f"checkpoint={run}/checkpoints/last.ckpt", "data=folder", f"data.root={tmp_path / 'pictures'}"]
     given += ["data.geometry.size=32", "masks=center", f"out={tmp_path / 'out'}", "evaluation.keep=0", "data.workers=0"]
-    first = evaluate.run(configs.compose(given, "evaluate"))
+    first = evaluate.run(compose_config(given, "evaluate"))
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
-    assert evaluate.run(configs.compose(given, "evaluate")) == first
+    assert evaluate.run(compose_config(given, "evaluate")) == first
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == times  # only read
     Image.new("RGB", (64, 64), (250, 0, 0)).save(tmp_path / "pictures/test/0.png")
-    second = evaluate.run(configs.compose(given, "evaluate"))
+    second = evaluate.run(compose_config(given, "evaluate"))
     assert second["folder"] == first["folder"]
     assert second["means"] != first["means"]
     shutil.rmtree(tmp_path / "pictures")
     with pytest.raises((FileNotFoundError, UserError), match="does not exist"):
-        evaluate.run(configs.compose(given, "evaluate"))
+        evaluate.run(compose_config(given, "evaluate"))
 
 
 def test_what_the_evaluation_lacks_is_said_before_the_training(compose: Compose, tmp_path: Path) -> None:
@@ -148,8 +154,8 @@ def test_what_the_evaluation_lacks_is_said_before_the_training(compose: Compose,
     ):
         config = compose("batches=1", "evaluate=true", lacking)
         with pytest.raises((UserError, ValueError, FileNotFoundError), match=message):
-            train.run(config)
-        assert not list(configs.run_folder(config).rglob("*.ckpt"))
+            run_training(config)
+        assert not list(run_folder(config).rglob("*.ckpt"))
 
 
 # ---------------------------------------------------------------------- torn masks and archives
@@ -239,9 +245,9 @@ def test_a_run_that_is_stopped_ends_with_a_summary_too(
     with monkeypatch.context() as patched:
         patched.setattr(InpaintingModule, "training_step", step)
         with pytest.raises(SystemExit):
-            train.run(config)
+            run_training(config)
     assert SUMMARY.findall(capsys.readouterr().out) == [("1", "8")]
-    train.run(config)
+    run_training(config)
     assert SUMMARY.findall(capsys.readouterr().out) == [("2", "12")]
 
 

@@ -12,16 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaintlab import config as configs
+from inpaintlab.config.run_folder import run_folder
 from inpaintlab.data.datamodule import InpaintingData
+from inpaintlab.data.datasets.folder import Folder
 from inpaintlab.data.failures import Failures
-from inpaintlab.data.files import BadPicture
+from inpaintlab.data.files.images import BadPicture
 from inpaintlab.data.geometry import Geometry
-from inpaintlab.data.holes import FreeForm
-from inpaintlab.data.pictures import Folder
-from inpaintlab.data.raw_masks import RawMasks
+from inpaintlab.data.holes.free_form import FreeForm
+from inpaintlab.data.holes.raw_masks import RawMasks
 from inpaintlab.errors import UserError
-from inpaintlab.train import run
+from inpaintlab.training.run import run_training
 
 
 def module(folder: Path, **options: Any) -> InpaintingData:
@@ -112,7 +112,7 @@ def test_a_run_ends_with_a_summary_and_goes_on_counting(
     config = compose("data.pictures.scan_limit=0", "batches=6")
     stop = compose("data.pictures.scan_limit=0", "batches=6", "data.max_failed=0.0")
     spoil(folder, "1")
-    out = run(config)
+    out = run_training(config)
     printed = capsys.readouterr()
     assert "replaced in the training: " in printed.err
     assert "2 of 12 samples could not be read and were replaced by others:" in printed.out
@@ -121,4 +121,4 @@ def test_a_run_ends_with_a_summary_and_goes_on_counting(
     assert record["test_masks_in_training"] is False
     checkpoint = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["InpaintingData"]["failed"] == 2
-    assert configs.run_folder(stop) == configs.run_folder(config)  # how patient a run is changes nothing in it
+    assert run_folder(stop) == run_folder(config)  # how patient a run is changes nothing in it

@@ -10,15 +10,18 @@ import pytest
 import trees
 from PIL import Image
 
-from inpaintlab.data import bins, seeds
+from inpaintlab.data import seeds
 from inpaintlab.data.datamodule import InpaintingData
+from inpaintlab.data.datasets.folder import Folder
 from inpaintlab.data.geometry import Geometry
-from inpaintlab.data.holes import GROWTH, Box, FreeForm, Hole, HoleSource, Several
-from inpaintlab.data.mask_folder import MaskFolder, touches_border
-from inpaintlab.data.pictures import Folder
-from inpaintlab.data.quick_draw import QuickDraw
-from inpaintlab.data.raw_masks import RawMasks
-from inpaintlab.data.seen import masks_are_shared
+from inpaintlab.data.holes import bins
+from inpaintlab.data.holes.box import Box
+from inpaintlab.data.holes.free_form import GROWTH, FreeForm
+from inpaintlab.data.holes.mask_folder import MaskFolder, touches_border
+from inpaintlab.data.holes.overlap import masks_are_shared
+from inpaintlab.data.holes.quick_draw import QuickDraw
+from inpaintlab.data.holes.raw_masks import RawMasks
+from inpaintlab.data.holes.source import Hole, HoleSource, Several
 from inpaintlab.errors import UserError
 
 
@@ -68,7 +71,7 @@ def test_masks_in_memory_are_those_of_the_files(tmp_path: Path, monkeypatch: pyt
     trees.nvidia_test(tmp_path, 1, 70)  # 70 x 70 pixels do not fill whole bytes
     draws = []
     for kept in (1 << 20, 0):
-        monkeypatch.setattr("inpaintlab.data.mask_folder.KEPT", kept)
+        monkeypatch.setattr("inpaintlab.data.holes.mask_folder.KEPT", kept)
         source = MaskFolder(tmp_path)
         assert (source.measured(35, 35).bank is None) == (kept == 0)
         draws.append([source.draw(seeds.generator(i), "0.2-0.3", 35, 35) for i in range(5)])
@@ -94,7 +97,7 @@ def test_fixed_lists_and_masks_by_name(tmp_path: Path) -> None:
 def test_options_are_checked(tmp_path: Path) -> None:
     trees.nvidia_test(tmp_path, 1)
     for options in ({"polarity": "auto"}, {"binning": "name"}, {"border": "yes"}, {"threshold": 2}):
-        with pytest.raises(ValueError, match="known are|must lie in"):
+        with pytest.raises(ValueError, match="must be one of|must lie in"):
             MaskFolder(tmp_path, **options)  # type: ignore[arg-type]
 
 

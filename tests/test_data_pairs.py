@@ -10,21 +10,23 @@ import pytest
 import trees
 from PIL import Image
 
-from inpaintlab import config as configs
+from inpaintlab.commands import data as data_command
+from inpaintlab.config.compose import compose_config
+from inpaintlab.config.plain import to_plain
+from inpaintlab.config.run_folder import evaluation_key
+from inpaintlab.data.datasets.folder import Folder
 from inpaintlab.data.geometry import Geometry
-from inpaintlab.data.holes import FreeForm
-from inpaintlab.data.mask_folder import MaskFolder
+from inpaintlab.data.holes.free_form import FreeForm
+from inpaintlab.data.holes.mask_folder import MaskFolder
 from inpaintlab.data.pairing import PROTOCOLS, numbers
 from inpaintlab.data.pairs import PairSet, describe, digest, read_manifest, write_manifest
-from inpaintlab.data.pictures import Folder
-from inpaintlab.datasets import program
-from inpaintlab.datasets.manifest import check
+from inpaintlab.data_preparation.manifest import check
 from inpaintlab.errors import UserError
 
 
 def run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as end:
-        program.main(["pairs", *arguments])
+        data_command.main(["pairs", *arguments])
     assert isinstance(end.value.code, int)
     return end.value.code
 
@@ -51,7 +53,7 @@ def test_numbers_of_every_protocol() -> None:
     assert list(some) == sorted(some) != list(numbers("random_500", 600, 6, 1))
     with pytest.raises(UserError, match="there are 600 pictures, not 601"):
         numbers("random_601", 600, 6, 0)
-    with pytest.raises(UserError, match="known are " + ", ".join(PROTOCOLS)):
+    with pytest.raises(UserError, match="must be one of " + ", ".join(PROTOCOLS)):
         numbers("all", 600, 6, 0)
 
 
@@ -161,7 +163,7 @@ def test_an_evaluation_is_held_to_its_manifest(folder: Path, tmp_path: Path) -> 
 
 def test_pairing_has_a_part_in_the_name_of_an_evaluation() -> None:
     def key(*more: str) -> str:
-        return configs.evaluation_key(configs.plain(configs.compose(["scale=demo", *more])))
+        return evaluation_key(to_plain(compose_config(["scale=demo", *more])))
 
     assert key() == key("data.pairing=every_bin") == key("data.manifest=x.csv")
     assert key() != key("data.pairing=one_per_picture")

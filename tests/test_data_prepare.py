@@ -12,20 +12,21 @@ import pytest
 import trees
 from PIL import Image
 
-from inpaintlab.data.celebahq import CelebAHQ
-from inpaintlab.data.named import NamedSet
-from inpaintlab.data.paris import ParisStreetView
-from inpaintlab.data.pictures import Folder
-from inpaintlab.data.places2 import Places2
-from inpaintlab.datasets import archives, program
-from inpaintlab.datasets.prepare import prepare
-from inpaintlab.datasets.verify import verify
+from inpaintlab.commands import data as data_command
+from inpaintlab.data.datasets.celebahq import CelebAHQ
+from inpaintlab.data.datasets.folder import Folder
+from inpaintlab.data.datasets.named import NamedSet
+from inpaintlab.data.datasets.paris import ParisStreetView
+from inpaintlab.data.datasets.places2 import Places2
+from inpaintlab.data_preparation import archives
+from inpaintlab.data_preparation.prepare import prepare
+from inpaintlab.data_preparation.verify import verify
 from inpaintlab.errors import UserError
 
 
 def run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as end:
-        program.main(["prepare", *arguments])
+        data_command.main(["prepare", *arguments])
     assert isinstance(end.value.code, int)
     return end.value.code
 
@@ -129,7 +130,7 @@ def test_a_stopped_preparation_is_no_prepared_set(tmp_path: Path, monkeypatch: p
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("inpaintlab.datasets.prepare.write_lines", stop)
+        patch.setattr("inpaintlab.data_preparation.prepare.write_lines", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare(source, tmp_path / "out")
     assert not ParisStreetView(tmp_path / "out", held_out=2).is_prepared

@@ -17,15 +17,16 @@ import pytest
 import trees
 from test_data_prepare import packed, run, state
 
-from inpaintlab.data.celeba import CelebA
-from inpaintlab.data.celebahq import CelebAHQ
-from inpaintlab.data.named import PREPARED, SPLITS, STARTED, NamedSet
-from inpaintlab.data.paris import ParisStreetView
-from inpaintlab.data.pictures import Folder
-from inpaintlab.data.places2 import Places2
-from inpaintlab.datasets import archives, program
-from inpaintlab.datasets.prepare import Task, place, prepare
-from inpaintlab.datasets.verify import verify
+from inpaintlab.commands import data as data_command
+from inpaintlab.data.datasets.celeba import CelebA
+from inpaintlab.data.datasets.celebahq import CelebAHQ
+from inpaintlab.data.datasets.folder import Folder
+from inpaintlab.data.datasets.named import PREPARED, SPLITS, STARTED, NamedSet
+from inpaintlab.data.datasets.paris import ParisStreetView
+from inpaintlab.data.datasets.places2 import Places2
+from inpaintlab.data_preparation import archives
+from inpaintlab.data_preparation.prepare import Task, place, prepare
+from inpaintlab.data_preparation.verify import verify
 from inpaintlab.errors import UserError
 
 
@@ -210,13 +211,13 @@ def test_archives_are_not_unpacked_into_a_folder_of_something_else(tmp_path: Pat
 
 # ---------------------------------------------------------------------- the command line
 def test_overrides_may_follow_options() -> None:
-    given = program.parsed(["pairs", "pairs.csv", "--check", "data.root=ELSEWHERE"])
+    given = data_command.parsed(["pairs", "pairs.csv", "--check", "data.root=ELSEWHERE"])
     assert (given.check, given.overrides) == (True, ["data.root=ELSEWHERE"])
-    given = program.parsed(["prepare", "places2", "OUT", "data.root=A", "--short-side", "9", "data.pairs_seed=3"])
+    given = data_command.parsed(["prepare", "places2", "OUT", "data.root=A", "--short-side", "9", "data.pairs_seed=3"])
     assert (given.short_side, given.overrides) == (9, ["data.root=A", "data.pairs_seed=3"])
     for wrong in (["--chek"], ["--short-side", "0"], ["--short-side", "-5"]):
         with pytest.raises(SystemExit):
-            program.parsed(["prepare", "places2", "OUT", "a=b", *wrong])
+            data_command.parsed(["prepare", "places2", "OUT", "a=b", *wrong])
 
 
 def test_the_command_printed_at_the_end_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,7 +244,7 @@ def alive(session: int) -> bool:
 def test_a_stopped_command_leaves_no_process_and_no_traceback(tmp_path: Path, number: int) -> None:
     for i in range(300):
         trees.picture(tmp_path / "from" / f"{i}.png", (300, 300))
-    command = [sys.executable, "-m", "inpaintlab.cli", "data", "verify", "folder", f"data.root={tmp_path / 'from'}"]
+    command = [sys.executable, "-m", "inpaintlab", "data", "verify", "folder", f"data.root={tmp_path / 'from'}"]
     with (tmp_path / "error.txt").open("w+") as error:
         child = subprocess.Popen([*command, "--processes", "2"], stderr=error, stdout=error, start_new_session=True)
         deadline = time.monotonic() + 60

@@ -14,15 +14,15 @@ import simplejpeg
 import trees
 from PIL import Image
 
-from inpaintlab.data import lists
-from inpaintlab.data.celeba import CelebA
-from inpaintlab.data.celebahq import CelebAHQ
-from inpaintlab.data.files import BadPicture, read_fast, read_picture
-from inpaintlab.data.items import Files
-from inpaintlab.data.lists import Names
-from inpaintlab.data.paris import ParisStreetView
-from inpaintlab.data.pictures import Folder
-from inpaintlab.data.places2 import LBAM, Places2, category
+from inpaintlab.data.datasets.celeba import CelebA
+from inpaintlab.data.datasets.celebahq import CelebAHQ
+from inpaintlab.data.datasets.folder import Folder
+from inpaintlab.data.datasets.paris import ParisStreetView
+from inpaintlab.data.datasets.places2 import LBAM, Places2, category
+from inpaintlab.data.files import lists
+from inpaintlab.data.files.images import BadPicture, read_fast, read_picture
+from inpaintlab.data.files.items import Files
+from inpaintlab.data.files.lists import Names
 from inpaintlab.errors import UserError
 
 
@@ -154,7 +154,7 @@ def test_places2_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"airfield/00000001.jpg is listed for 'train' but not there; .*verify"):
         Places2(root).split("train", 32)
     for options in ({"variant": "tiny"}, {"variant": "easy", "train_list": "challenge"}, {"categories": "ours"}):
-        with pytest.raises(ValueError, match="known are|easy layout|give a list"):
+        with pytest.raises(ValueError, match="must be one of|easy layout|give a list"):
             Places2(root, **options)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="data.root is not set"):
         Places2(None)

@@ -13,23 +13,23 @@ import pytest
 import trees
 from PIL import Image
 
-from inpaintlab.data.celeba import CelebA
-from inpaintlab.data.celebahq import CelebAHQ
-from inpaintlab.data.mask_folder import MaskFolder
-from inpaintlab.data.named import NamedSet
-from inpaintlab.data.paris import ParisStreetView
-from inpaintlab.data.pictures import Folder
-from inpaintlab.data.places2 import Places2
-from inpaintlab.data.raw_masks import RawMasks
-from inpaintlab.datasets import program
-from inpaintlab.datasets.parallel import spread
-from inpaintlab.datasets.verify import verify
-from inpaintlab.datasets.verify_masks import verify_masks
+from inpaintlab.commands import data as data_command
+from inpaintlab.data.datasets.celeba import CelebA
+from inpaintlab.data.datasets.celebahq import CelebAHQ
+from inpaintlab.data.datasets.folder import Folder
+from inpaintlab.data.datasets.named import NamedSet
+from inpaintlab.data.datasets.paris import ParisStreetView
+from inpaintlab.data.datasets.places2 import Places2
+from inpaintlab.data.holes.mask_folder import MaskFolder
+from inpaintlab.data.holes.raw_masks import RawMasks
+from inpaintlab.data_preparation.parallel import spread
+from inpaintlab.data_preparation.verify import verify
+from inpaintlab.data_preparation.verify_masks import verify_masks
 
 
 def run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as end:
-        program.main(["verify", *arguments])
+        data_command.main(["verify", *arguments])
     assert isinstance(end.value.code, int)
     return end.value.code
 
@@ -135,7 +135,7 @@ def test_program_prints_and_ends_with_the_state(tmp_path: Path, capsys: pytest.C
     assert "train: 2 and not 162770" in capsys.readouterr().out
     assert "train: 2 and not 162770" in (tmp_path / "report.txt").read_text()
     assert run("celebb", f"data.root={root}") == 1
-    assert "no set is called 'celebb'; known are data: celeba" in capsys.readouterr().err
+    assert "unknown set 'celebb'; the sets are data: celeba" in capsys.readouterr().err
     assert run("photos") == 1
     assert "nothing to verify" in capsys.readouterr().err
 

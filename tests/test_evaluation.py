@@ -12,17 +12,21 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor
 
-from inpaintlab import config as configs
-from inpaintlab import evaluate, evaluation, train, weights
 from inpaintlab.batch import Output
+from inpaintlab.checkpoints import pretrained_files
+from inpaintlab.commands import evaluate
+from inpaintlab.config.compose import compose_config
 from inpaintlab.errors import UserError
+from inpaintlab.evaluation.evaluator import evaluate_pairs
 from inpaintlab.image import composite, inpaint, to_uint8
 from inpaintlab.metrics import image_metrics
+from inpaintlab.training.run import run_training
 
-Compose = Callable[..., configs.DictConfig]
+Compose = Callable[..., DictConfig]
 
 
 def grey(image: Tensor, hole: Tensor) -> Output:
@@ -35,7 +39,7 @@ def perfect(truth: Tensor) -> Callable[[Tensor, Tensor], Output]:
 
 def test_values_are_those_of_the_composite(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    result = evaluation.evaluate(grey, pairs, keep=2)
+    result = evaluate_pairs(grey, pairs, keep=2)
     for number in (0, 7, 17):
         truth, hole, _, bin = pairs.load(number)
         filled = np.where(hole[..., None] > 0, np.uint8(128), truth)
@@ -50,7 +54,7 @@ def test_values_are_those_of_the_composite(compose: Compose) -> None:
 
 def test_the_best_and_the_worst_pictures_are_kept(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    result = evaluation.evaluate(grey, pairs, extremes=2, batch_size=5)
+    result = evaluate_pairs(grey, pairs, extremes=2, batch_size=5)
     means = result.means()
     order = sorted(range(18), key=lambda n: result.rows[n]["psnr"] - means[result.pairs[n].bin]["psnr"])
     assert set(result.kept) == {*order[:2], *order[-2:]}
@@ -58,24 +62,24 @@ def test_the_best_and_the_worst_pictures_are_kept(compose: Compose) -> None:
         expected, hole_expected, _, _ = pairs.load(number)
         assert np.array_equal(truth, expected)
         assert np.array_equal(hole, hole_expected)
-    assert set(evaluation.evaluate(grey, pairs, extremes=2, keep=2).kept) == {0, 17, *result.kept}
-    assert len(evaluation.evaluate(grey, pairs, extremes=50).kept) == 18
+    assert set(evaluate_pairs(grey, pairs, extremes=2, keep=2).kept) == {0, 17, *result.kept}
+    assert len(evaluate_pairs(grey, pairs, extremes=50).kept) == 18
 
 
 @pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 7}, {"batch_size": 32}, {"workers": 2}])
 def test_numbers_do_not_depend_on_how_they_are_computed(compose: Compose, options: dict[str, int]) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    base = evaluation.evaluate(grey, pairs)
-    other = evaluation.evaluate(grey, pairs, **options)
+    base = evaluate_pairs(grey, pairs)
+    other = evaluate_pairs(grey, pairs, **options)
     assert other.rows == base.rows
     assert other.pairs == base.pairs
 
 
 def test_several_protocols_change_nothing_of_each(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    both = evaluation.evaluate(grey, pairs, protocol=["standard", "lbam"])
+    both = evaluate_pairs(grey, pairs, protocol=["standard", "lbam"])
     for prefix, name in (("", "standard"), ("lbam/", "lbam")):
-        for bin, values in evaluation.evaluate(grey, pairs, protocol=name).means().items():
+        for bin, values in evaluate_pairs(grey, pairs, protocol=name).means().items():
             for metric, value in values.items():
                 assert both.means()[bin][prefix + metric] == value
     of_bin = [row["lbam/psnr"] for row, pair in zip(both.rows, both.pairs, strict=True) if pair.bin == "0.2-0.3"]
@@ -84,7 +88,7 @@ def test_several_protocols_change_nothing_of_each(compose: Compose) -> None:
 
 def test_means_are_per_bin_then_over_bins(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    result = evaluation.evaluate(grey, pairs)
+    result = evaluate_pairs(grey, pairs)
     means = result.means()
     assert list(means) == [*pairs.bins, "all"]
     by_hand = [row["psnr"] for row, pair in zip(result.rows, result.pairs, strict=True) if pair.bin == "0.2-0.3"]
@@ -94,8 +98,8 @@ def test_means_are_per_bin_then_over_bins(compose: Compose) -> None:
 
 
 def test_checkpoint_alone_is_enough_and_the_folder_is_complete(compose: Compose, tmp_path: Path) -> None:
-    run = train.run(compose("batches=1"))
-    config = configs.compose([f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}"], "evaluate")
+    run = run_training(compose("batches=1"))
+    config = compose_config([f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}"], "evaluate")
     summary = evaluate.run(config)
     folder = Path(summary["folder"])
     assert summary["system"] == "msanet"
@@ -109,10 +113,10 @@ def test_checkpoint_alone_is_enough_and_the_folder_is_complete(compose: Compose,
     before = (folder / "metrics.json").stat().st_mtime_ns
     assert evaluate.run(config)["folder"] == str(folder)
     assert (folder / "metrics.json").stat().st_mtime_ns == before  # read, not computed again
-    longer = train.run(compose("batches=2"))
+    longer = run_training(compose("batches=2"))
     (longer / "checkpoints" / "last.ckpt").replace(run / "checkpoints" / "last.ckpt")
     assert evaluate.run(config)["batches"] == 2  # other weights in a file of the same name are evaluated anew
-    other = configs.compose(
+    other = compose_config(
         [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}", "masks=center"], "evaluate"
     )
     assert list(evaluate.run(other)["means"]) == ["center", "all"]
@@ -122,15 +126,15 @@ def test_checkpoint_alone_is_enough_and_the_folder_is_complete(compose: Compose,
 def test_protocols_and_fid_are_asked_for_by_config(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(weights.FOLDER, str(tmp_path / "none"))
+    monkeypatch.setenv(pretrained_files.FOLDER, str(tmp_path / "none"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
-    run = train.run(compose("batches=1"))
+    run = run_training(compose("batches=1"))
     given = [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}"]
 
     def measured(*more: str) -> dict[str, Any]:
-        return evaluate.run(configs.compose([*given, *more], "evaluate"))
+        return evaluate.run(compose_config([*given, *more], "evaluate"))
 
-    with pytest.raises(UserError, match="protocol 'standart' is unknown"):
+    with pytest.raises(UserError, match="protocol must be one of"):
         measured("evaluation.protocol=standart")
     with pytest.raises(FileNotFoundError, match="needed for FID, is not here"):
         measured("evaluation.fid=true")
@@ -142,14 +146,14 @@ def test_protocols_and_fid_are_asked_for_by_config(
     header = (Path(several["folder"]) / "per_picture.csv").read_text().partition("\n")[0]
     assert header == "picture,bin,hole_share,psnr,ssim,l1_pct,l2_pct,rn/psnr,rn/ssim,rn/l1_pct"
 
-    monkeypatch.setattr(weights, "inception", lambda source: Pixels())
+    monkeypatch.setattr(pretrained_files, "inception", lambda source: Pixels())
     asked = measured("evaluation.fid=true")
     assert asked["folder"] not in (plain["folder"], several["folder"])
     assert asked["inception"] == "pixels"
     assert asked["means"]["all"].pop("fid") > 0
     assert asked["means"]["all"] == plain["means"]["all"]
     assert "inception" not in plain
-    monkeypatch.setattr(weights, "inception_torchvision", lambda source: Pixels())
+    monkeypatch.setattr(pretrained_files, "inception_torchvision", lambda source: Pixels())
     both = measured("evaluation.fid=true", "evaluation.fid_torchvision=true")
     assert both["inception_torchvision"] == both["inception"] == "pixels"
     assert both["means"]["all"]["fid_torchvision"] == both["means"]["all"]["fid"] > 0
@@ -192,15 +196,18 @@ def test_composite_and_rounding() -> None:
 
 
 def test_grid_has_all_pictures_and_captions_fit() -> None:
-    from inpaintlab import grids
+    from inpaintlab.visualization import picture_grid
 
     picture = np.full((32, 32, 3), 7, np.uint8)
-    sheet = grids.grid(
+    sheet = picture_grid.grid(
         [[picture, picture]] * 3, ["input", "a caption that is much too long for its column" * 3], least=64
     )
-    assert sheet.size == (2 * (64 + grids.GAP) + grids.GAP, grids.HEAD + 3 * (64 + grids.GAP))
-    assert (np.asarray(sheet)[grids.HEAD :] == 7).all(2).sum() == 6 * 64 * 64
+    assert sheet.size == (
+        2 * (64 + picture_grid.GAP) + picture_grid.GAP,
+        picture_grid.HEAD + 3 * (64 + picture_grid.GAP),
+    )
+    assert (np.asarray(sheet)[picture_grid.HEAD :] == 7).all(2).sum() == 6 * 64 * 64
     hole = np.zeros((32, 32), np.uint8)
     hole[0] = 1
-    assert (grids.with_hole(picture, hole)[0] == 255).all()
-    assert Image.fromarray(grids.with_hole(picture, hole)).size == (32, 32)
+    assert (picture_grid.with_hole(picture, hole)[0] == 255).all()
+    assert Image.fromarray(picture_grid.with_hole(picture, hole)).size == (32, 32)

@@ -10,16 +10,17 @@ import pytest
 import torch
 import torch.distributed as dist
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from scipy import linalg
 from torch import Tensor, nn
 
-from inpaintlab import config as configs
-from inpaintlab import evaluation
 from inpaintlab.batch import Output
+from inpaintlab.config.compose import compose_config
 from inpaintlab.errors import UserError
+from inpaintlab.evaluation.evaluator import evaluate_pairs
 from inpaintlab.metrics import fid
 
-Compose = Callable[..., configs.DictConfig]
+Compose = Callable[..., DictConfig]
 
 
 class Tiny(nn.Module):
@@ -105,8 +106,8 @@ def grey(image: Tensor, hole: Tensor) -> Output:
 
 def test_evaluation_gives_the_distance_per_bin_and_of_all(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    plain = evaluation.evaluate(grey, pairs).means()
-    means = evaluation.evaluate(grey, pairs, extractors={"fid": Tiny()}).means()
+    plain = evaluate_pairs(grey, pairs).means()
+    means = evaluate_pairs(grey, pairs, extractors={"fid": Tiny()}).means()
     network, of = Tiny(), {}
     for number in range(len(pairs)):
         truth, hole, _, bin = pairs.load(number)
@@ -122,15 +123,15 @@ def test_evaluation_gives_the_distance_per_bin_and_of_all(compose: Compose) -> N
 @pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 7}, {"workers": 2}])
 def test_distance_does_not_depend_on_how_it_is_computed(compose: Compose, options: dict[str, int]) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    base = evaluation.evaluate(grey, pairs, extractors={"fid": Tiny()})
-    assert evaluation.evaluate(grey, pairs, extractors={"fid": Tiny()}, **options).means() == base.means()
+    base = evaluate_pairs(grey, pairs, extractors={"fid": Tiny()})
+    assert evaluate_pairs(grey, pairs, extractors={"fid": Tiny()}, **options).means() == base.means()
 
 
 def _share(rank: int, where: str, overrides: list[str], expected: dict[str, dict[str, float]]) -> None:
     dist.init_process_group("gloo", init_method=f"file://{where}", rank=rank, world_size=2)
-    pairs = instantiate(configs.compose(overrides).data, _convert_="all").pairs()
+    pairs = instantiate(compose_config(overrides).data, _convert_="all").pairs()
     options = {"protocol": ["standard", "lbam"], "extractors": {"fid": Tiny(), "other": Tiny()}}
-    shared = evaluation.evaluate(grey, pairs, **options, rank=rank, world=2)
+    shared = evaluate_pairs(grey, pairs, **options, rank=rank, world=2)
     assert shared.means() == expected
     dist.destroy_process_group()
 
@@ -138,9 +139,9 @@ def _share(rank: int, where: str, overrides: list[str], expected: dict[str, dict
 @pytest.mark.slow
 def test_two_processes_give_exactly_what_one_gives(tiny: list[str], tmp_path: Path) -> None:
     overrides = ["experiment=msanet_places2_mum", *tiny]
-    pairs = instantiate(configs.compose(overrides).data, _convert_="all").pairs()
+    pairs = instantiate(compose_config(overrides).data, _convert_="all").pairs()
     options = {"protocol": ["standard", "lbam"], "extractors": {"fid": Tiny(), "other": Tiny()}}
-    alone = evaluation.evaluate(grey, pairs, **options).means()
+    alone = evaluate_pairs(grey, pairs, **options).means()
     assert {"psnr", "lbam/psnr", "fid", "other"} < set(alone["all"])
     assert alone["all"]["other"] == alone["all"]["fid"]
     torch.multiprocessing.spawn(_share, (str(tmp_path / "meeting"), overrides, alone), nprocs=2)

@@ -80,7 +80,7 @@ def test_literal_gates_start_near_one(build: Callable[..., nn.Module]) -> None:
     torch.manual_seed(0)
     features = torch.rand(1, 8, 8, 8) * 0.01 + 0.01
     torch.testing.assert_close(build(8, gate="none")(features) / features, torch.ones_like(features), atol=0.7, rtol=0)
-    with pytest.raises(ValueError, match="gate='tanh' is unknown; known are sigmoid, none"):
+    with pytest.raises(ValueError, match="gate must be one of sigmoid, none"):
         build(8, gate="tanh")
 
 

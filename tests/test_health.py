@@ -8,16 +8,25 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig
 from torch import nn
 
-from inpaintlab import checkpoint, train
-from inpaintlab import config as configs
+from inpaintlab.checkpoints import checkpoint
 from inpaintlab.errors import UserError
-from inpaintlab.papers.base import InpaintingModule
-from inpaintlab.papers.health import DEAD_LOOKS, LEARNT_AFTER, PATIENCE, FeatureSizes, Health, LossNotFinite, Unhealthy
 from inpaintlab.papers.msanet import MSANet
+from inpaintlab.training.health import (
+    DEAD_LOOKS,
+    LEARNT_AFTER,
+    PATIENCE,
+    FeatureSizes,
+    Health,
+    LossNotFinite,
+    Unhealthy,
+)
+from inpaintlab.training.module import InpaintingModule
+from inpaintlab.training.run import run_training
 
-Compose = Callable[..., configs.DictConfig]
+Compose = Callable[..., DictConfig]
 NORM, CRITIC = "health/gradient_norm_generator", "health/gradient_norm_discriminator"
 
 
@@ -107,7 +116,7 @@ def test_continue_warns_once_per_problem_and_counts() -> None:
     assert "batch 0" in told[0]
     assert "batch 5" in told[1]  # it had recovered in between
     assert health.counts() == {"health/not_finite": 3, "health/steps_left_out": 0, "health/problems": 2}
-    with pytest.raises(UserError, match="trainer.health=ignore is unknown; known are stop, continue"):
+    with pytest.raises(UserError, match="trainer.health must be one of stop, continue"):
         Health("ignore")
 
 
@@ -133,7 +142,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
 
 def test_continue_leaves_the_broken_step_out(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     poison(monkeypatch, 1)
-    folder = train.run(compose("trainer.health=continue"))
+    folder = run_training(compose("trainer.health=continue"))
     content = checkpoint.read(folder / "checkpoints" / checkpoint.LAST)
     assert content["health"] == {"health/not_finite": 3, "health/steps_left_out": 1, "health/problems": 1}
     assert all(bool(torch.isfinite(value).all()) for value in content["state_dict"].values())
@@ -144,7 +153,7 @@ def test_continue_leaves_the_broken_step_out(compose: Compose, monkeypatch: pyte
 @pytest.mark.parametrize("experiment", ["msanet_places2", "lbam_paris", "pconv_places2"])
 def test_sound_trainings_are_not_stopped(compose: Compose, experiment: str) -> None:
     size = "data.geometry.size=128" if experiment != "msanet_places2" else "data.geometry.size=32"
-    folder = train.run(compose(size, "batches=8", experiment=experiment))
+    folder = run_training(compose(size, "batches=8", experiment=experiment))
     last = checkpoint.read(folder / "checkpoints" / checkpoint.LAST)
     assert last["health"]["health/problems"] == 0
 
@@ -162,4 +171,4 @@ def test_a_network_that_dies_is_noticed(compose: Compose, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(InpaintingModule, "training_step", killed)
     with pytest.raises(Unhealthy, match=r"features of `downs\.0.* are dead"):
-        train.run(compose("batches=25", "model.optimizer_g.lr=0"))
+        run_training(compose("batches=25", "model.optimizer_g.lr=0"))

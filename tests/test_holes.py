@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inpaintlab.data import bins, seeds
-from inpaintlab.data.deepfill_holes import JitteredBox, StrokesAndBox
-from inpaintlab.data.files import BadPicture
-from inpaintlab.data.holes import Box, FreeForm, Several
-from inpaintlab.data.mask_folder import MaskFolder, read_hole
+from inpaintlab.data import seeds
+from inpaintlab.data.files.images import BadPicture
+from inpaintlab.data.holes import bins
+from inpaintlab.data.holes.box import Box
+from inpaintlab.data.holes.deepfill import JitteredBox, StrokesAndBox
+from inpaintlab.data.holes.free_form import FreeForm
+from inpaintlab.data.holes.mask_folder import MaskFolder, read_hole
+from inpaintlab.data.holes.source import Several
 from inpaintlab.errors import UserError
 
 
@@ -64,7 +67,7 @@ def test_boxes() -> None:
     assert len(places) > 20
     with pytest.raises(ValueError, match="larger than the shorter side"):
         Box(0.9).draw(rng, "center", 20, 200)
-    with pytest.raises(ValueError, match="known are center, random"):
+    with pytest.raises(ValueError, match="must be one of center, random"):
         Box(place="middle")
 
 
@@ -147,7 +150,7 @@ def test_threshold_is_what_the_config_says(tmp_path: Path) -> None:
     assert read_hole(tmp_path / "m.png", threshold=0.002).tolist() == [[0, 1, 1, 1, 1]]
     assert read_hole(tmp_path / "m.png", "black_hole", 1.0).tolist() == [[1, 1, 1, 1, 0]]
     for options in ({"polarity": "auto"}, {"threshold": 0.0}):
-        with pytest.raises(ValueError, match="known are|must lie in"):
+        with pytest.raises(ValueError, match="must be one of|must lie in"):
             read_hole(tmp_path / "m.png", **options)  # type: ignore[arg-type]
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from inpaintlab import checkpoint, import_released
-from inpaintlab import config as configs
+from inpaintlab.checkpoints import checkpoint
+from inpaintlab.commands import import_weights
+from inpaintlab.config.compose import compose_config
+from inpaintlab.config.run_folder import run_folder
 from inpaintlab.errors import UserError
 from inpaintlab.networks import lbam
-from inpaintlab.tables import program
+from inpaintlab.tables.reproduce import reproduce
 
 
 def authors_file(path: Path, **options: object) -> tuple[Path, lbam.Generator]:
@@ -23,7 +25,7 @@ def authors_file(path: Path, **options: object) -> tuple[Path, lbam.Generator]:
 
 def call(*arguments: str) -> int:
     try:
-        import_released.main(list(arguments))
+        import_weights.main(list(arguments))
     except SystemExit as end:
         return int(end.code or 0)
     return 0
@@ -47,7 +49,7 @@ def test_wrong_files_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     assert call("lbam", str(tmp_path / "wrong.pth"), "--out", str(tmp_path / "x.ckpt")) == 1
     assert "missing: dc1.conv.weight" in capsys.readouterr().err
     assert call("msanet", str(tmp_path / "wrong.pth"), "--out", str(tmp_path / "x.ckpt")) == 1
-    message = "no weights can be imported for system 'msanet'; known are csa, deepfill_v1, gconv, lbam"
+    message = "system must be one of csa, deepfill_v1, gconv, lbam"
     assert message in capsys.readouterr().err
     (tmp_path / "there.ckpt").write_text("mine")
     assert call("lbam", str(tmp_path / "wrong.pth"), "--out", str(tmp_path / "there.ckpt")) == 1
@@ -59,11 +61,11 @@ def test_a_given_checkpoint_fills_a_row_without_training(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     overrides = [o for o in tiny if not o.startswith("scale=")] + ["batches=1"]
-    program.reproduce("msanet.table3", "demo", overrides)
-    config = configs.compose(["experiment=msanet_places2_mum", "scale=demo", *overrides])
-    last = configs.run_folder(config) / "checkpoints" / "last.ckpt"
+    reproduce("msanet.table3", "demo", overrides)
+    config = compose_config(["experiment=msanet_places2_mum", "scale=demo", *overrides])
+    last = run_folder(config) / "checkpoints" / "last.ckpt"
     own = capsys.readouterr().out
-    assert program.reproduce("msanet.table3", "demo", overrides, given={"No-MUM": last}) == 0
+    assert reproduce("msanet.table3", "demo", overrides, given={"No-MUM": last}) == 0
     printed = capsys.readouterr().out
     row = next(line for line in own.splitlines() if line.startswith("| MUM"))
     given = next(line for line in printed.splitlines() if line.startswith("| No-MUM"))
@@ -73,9 +75,9 @@ def test_a_given_checkpoint_fills_a_row_without_training(
     other[checkpoint.KEY]["system"] = "lbam"
     torch.save(other, tmp_path / "other.ckpt")
     with pytest.raises(UserError, match="other.ckpt is a checkpoint of lbam, not of msanet"):
-        program.reproduce("msanet.table3", "demo", overrides, given={"No-MUM": tmp_path / "other.ckpt"})
+        reproduce("msanet.table3", "demo", overrides, given={"No-MUM": tmp_path / "other.ckpt"})
     for made in ("scale=paper", "masks=center", "experiment=lbam_paris", "evaluation.protocol=standard"):
         with pytest.raises(UserError, match="is not for a table"):
-            program.reproduce("msanet.table3", "demo", [*overrides, made])
+            reproduce("msanet.table3", "demo", [*overrides, made])
     with pytest.raises(Exception, match="has no row 'full'; its rows are No-MUM, MUM"):
-        program.reproduce("msanet.table3", "demo", overrides, given={"full": last})
+        reproduce("msanet.table3", "demo", overrides, given={"full": last})

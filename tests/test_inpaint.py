@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import DictConfig
 from PIL import Image
 
-from inpaintlab import checkpoint as checkpoints
-from inpaintlab import config as configs
-from inpaintlab import inpaint, train
+from inpaintlab.checkpoints import checkpoint as checkpoints
+from inpaintlab.commands import inpaint
 from inpaintlab.networks import lbam
+from inpaintlab.training.run import run_training
 
-Compose = Callable[..., configs.DictConfig]
+Compose = Callable[..., DictConfig]
 
 
 @pytest.fixture
 def checkpoint(compose: Compose) -> Path:
-    return train.run(compose("batches=1")) / "checkpoints" / "last.ckpt"
+    return run_training(compose("batches=1")) / "checkpoints" / "last.ckpt"
 
 
 def write(path: Path, height: int, width: int, mode: str = "RGB") -> Path:

@@ -13,14 +13,16 @@ import torch
 from PIL import Image
 from test_inpaint import call
 
-from inpaintlab import checkpoint as checkpoints
-from inpaintlab import import_released, weights
 from inpaintlab.batch import Output
+from inpaintlab.checkpoints import checkpoint as checkpoints
+from inpaintlab.checkpoints import pretrained_files
+from inpaintlab.checkpoints.authors import from_released, systems_with_released_weights
+from inpaintlab.commands import import_weights
 from inpaintlab.errors import UserError
 from inpaintlab.image import NotFinite
 from inpaintlab.image import inpaint as fill
 from inpaintlab.networks import lbam
-from inpaintlab.programs import explain
+from inpaintlab.utils.process import explain
 
 SIDE = 128
 
@@ -173,7 +175,10 @@ def test_a_threshold_that_divides_nothing(tmp_path: Path, capsys: pytest.Capture
     [
         (("batches_done",), "batches_done"),
         (("inpaintlab", "system"), "inpaintlab.system"),
-        (("inpaintlab", "config"), "inpaintlab.config.name, inpaintlab.config.model.generator._target_"),
+        (
+            ("inpaintlab", "config"),
+            "inpaintlab.config.name, inpaintlab.config.model.generator._target_",
+        ),
         (("inpaintlab", "config", "model", "generator"), "inpaintlab.config.model.generator._target_"),
     ],
 )
@@ -207,9 +212,9 @@ def test_checkpoints_with_nonsense_are_one_sentence(tmp_path: Path) -> None:
 
 READERS: dict[str, Callable[[Path], object]] = {
     "checkpoint": lambda path: checkpoints.load(path),
-    "import": lambda path: checkpoints.from_released("lbam", path),
-    "vgg16": lambda path: weights.vgg16(str(path), ["pool1", "pool3"], normalise=True),
-    "alexnet": lambda path: weights.lpips(str(path)),
+    "import": lambda path: from_released("lbam", path),
+    "vgg16": lambda path: pretrained_files.vgg16(str(path), ["pool1", "pool3"], normalise=True),
+    "alexnet": lambda path: pretrained_files.lpips(str(path)),
 }  # fmt: skip
 
 
@@ -253,15 +258,15 @@ def test_weights_of_another_network_are_one_sentence(tmp_path: Path, reader: str
 # ---------------------------------------------------------------------- import
 def import_(*arguments: str | Path) -> int:
     try:
-        import_released.main([str(argument) for argument in arguments])
+        import_weights.main([str(argument) for argument in arguments])
     except SystemExit as end:
         return int(end.code or 0)
     return 0
 
 
 def test_the_help_of_import_names_every_system() -> None:
-    known = checkpoints._systems_with_released_weights()
-    assert f"whose weights: {', '.join(known)} " in " ".join(import_released.parser().format_help().split()) + " "
+    known = systems_with_released_weights()
+    assert f"whose weights: {', '.join(known)} " in " ".join(import_weights.parser().format_help().split()) + " "
 
 
 def test_import_takes_the_data_of_an_experiment(

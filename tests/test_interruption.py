@@ -15,14 +15,17 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig
 
-from inpaintlab import checkpoint, programs, train
-from inpaintlab import config as configs
-from inpaintlab.atomic import locked
+from inpaintlab.checkpoints import checkpoint
+from inpaintlab.config.run_folder import run_folder
 from inpaintlab.errors import UserError
-from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.training.module import InpaintingModule
+from inpaintlab.training.run import run_training
+from inpaintlab.utils import process
+from inpaintlab.utils.atomic_write import locked
 
-Compose = Callable[..., configs.DictConfig]
+Compose = Callable[..., DictConfig]
 # One experiment for each kind of system; every test of a real kill runs with all of them.
 KINDS_OF_SYSTEM = ("msanet_places2_mum", "lbam_paris", "deepfill_v1_places2", "csa_celeba_irregular")
 SMALL = {
@@ -40,7 +43,8 @@ SMALL = {
     "csa_celeba_irregular": [  # two discriminators, one of the features of an untrained VGG-16
         "data.geometry.size=64",
         "model.discriminator.feature=patch",
-        "model.vgg={_target_: inpaintlab.weights.vgg16, source: random, layers: [pool3, relu4_3], normalise: true}",
+        "model.vgg={_target_: inpaintlab.checkpoints.pretrained_files.vgg16, source: random, layers: [pool3, relu4_3],"
+        " normalise: true}",
     ],
 }
 TWO_PROCESSES = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.log_every=1", "data.workers=1"]
@@ -76,7 +80,7 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]
         original(self, *arguments)
 
     monkeypatch.setattr(InpaintingModule, "training_step", step)
-    before = {number: signal.getsignal(number) for number in programs.SIGNALS}
+    before = {number: signal.getsignal(number) for number in process.SIGNALS}
     yield plan
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -90,30 +94,30 @@ def test_signals_save_the_batch_they_come_in(
     compose: Compose, tmp_path: Path, signalled: list[tuple[int, int]], batch: int, number: signal.Signals
 ) -> None:
     options = ["batches=5", "trainer.checkpoint_every=100"]
-    whole = train.run(compose(*options))
+    whole = run_training(compose(*options))
     config = compose(*options, f"output={tmp_path / 'stopped'}")
     signalled.append((batch, number))
     keyboard = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as end:
-        train.run(config)
+        run_training(config)
     assert end.value.code == 128 + number
     assert signal.getsignal(signal.SIGINT) == keyboard
-    assert programs.stopped(143)
-    assert programs.stopped(-15)
-    assert not programs.stopped(1)
-    assert state(configs.run_folder(config))["batches_done"] == batch + 1
+    assert process.stopped(143)
+    assert process.stopped(-15)
+    assert not process.stopped(1)
+    assert state(run_folder(config))["batches_done"] == batch + 1
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # as before
     signalled.clear()
-    assert_same_end(train.run(config), whole)
+    assert_same_end(run_training(config), whole)
 
 
 def test_a_second_ctrl_c_ends_at_once(compose: Compose, signalled: list[tuple[int, int]]) -> None:
     config = compose("batches=5", "trainer.checkpoint_every=100")
     signalled.extend([(2, signal.SIGINT), (2, signal.SIGINT)])
     with pytest.raises((KeyboardInterrupt, SystemExit)) as end:
-        train.run(config)
+        run_training(config)
     assert getattr(end.value, "code", None) != 0
-    assert not (configs.run_folder(config) / "checkpoints" / checkpoint.LAST).exists()
+    assert not (run_folder(config) / "checkpoints" / checkpoint.LAST).exists()
 
 
 def test_a_launchers_own_handler_is_asked_after_the_save(compose: Compose, signalled: list[tuple[int, int]]) -> None:
@@ -122,7 +126,7 @@ def test_a_launchers_own_handler_is_asked_after_the_save(compose: Compose, signa
     config = compose("batches=6", "trainer.checkpoint_every=100")
 
     def ignore(number: int, frame: object) -> None:
-        calls.append((number, state(configs.run_folder(config))["batches_done"]))
+        calls.append((number, state(run_folder(config))["batches_done"]))
 
     def requeue(number: int, frame: object) -> None:
         ignore(number, frame)
@@ -132,14 +136,14 @@ def test_a_launchers_own_handler_is_asked_after_the_save(compose: Compose, signa
     signal.signal(signal.SIGUSR2, requeue)
     signalled.extend([(1, signal.SIGTERM), (3, signal.SIGUSR2), (3, signal.SIGTERM)])
     with pytest.raises(SystemExit) as end:
-        train.run(config)
+        run_training(config)
     assert end.value.code == -1
     assert calls == [(signal.SIGTERM, 2), (signal.SIGTERM, 4), (signal.SIGUSR2, 5)]
 
 
 def test_one_process_at_a_time_works_on_a_run(compose: Compose, tmp_path: Path) -> None:
-    folder = configs.run_folder(compose())
-    hold = "import sys, time; from inpaintlab.atomic import locked\n"
+    folder = run_folder(compose())
+    hold = "import sys, time; from inpaintlab.utils.atomic_write import locked\n"
     hold += "with locked(sys.argv[1]): print('held', flush=True); time.sleep(60)"
     other = subprocess.Popen([sys.executable, "-c", hold, str(folder / ".lock")], stdout=subprocess.PIPE)
     assert other.stdout is not None
@@ -156,7 +160,7 @@ def test_one_process_at_a_time_works_on_a_run(compose: Compose, tmp_path: Path) 
 def start(overrides: list[str], folder: Path) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log.txt").open("ab") as log:
-        command = [sys.executable, "-m", "inpaintlab.train", *overrides, f"output={folder}"]
+        command = [sys.executable, "-m", "inpaintlab", "train", *overrides, f"output={folder}"]
         return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
 

@@ -11,7 +11,7 @@ import torch
 from reference.recorded import FOLDER
 from torch import Tensor, nn
 
-from inpaintlab.checkpoint import from_released
+from inpaintlab.checkpoints.authors import from_released
 from inpaintlab.errors import UserError
 from inpaintlab.networks import lbam, pconv
 
@@ -84,12 +84,12 @@ def test_rows_are_the_networks_that_they_name() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mask_update": "pool"}, "mask_update='pool' is unknown; known are learnable, partial, max_pool"),
-        ({"reverse": "no"}, "reverse='no' is unknown; known are learnable, partial, max_pool, resized, or null"),
-        ({"activation": "gelu"}, "known are gaussian"),
-        ({"update_activation": "gelu"}, "known are power"),
-        ({"mask_kernel": 5}, "mask_kernel=5 is not one of 3, 4"),
-        ({"output": "sigmoid"}, "known are tanh, abs_tanh"),
+        ({"mask_update": "pool"}, "mask_update must be one of learnable, partial, max_pool"),
+        ({"reverse": "no"}, "reverse must be one of learnable, partial, max_pool, resized, null"),
+        ({"activation": "gelu"}, "must be one of gaussian"),
+        ({"update_activation": "gelu"}, "must be one of power"),
+        ({"mask_kernel": 5}, "mask_kernel must be one of 3, 4; got 5"),
+        ({"output": "sigmoid"}, "must be one of tanh, abs_tanh"),
     ],
 )
 def test_unknown_options_are_refused(options: dict[str, Any], message: str) -> None:
@@ -261,7 +261,7 @@ def test_weights_that_do_not_fit_are_refused(change: dict[str, Any], message: st
 
 
 def test_a_wrong_system_or_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="system 'msanet'; known are .*lbam"):
+    with pytest.raises(UserError, match="system must be one of .*lbam"):
         from_released("msanet", {})
     with pytest.raises(FileNotFoundError, match="no such checkpoint"):
         from_released("lbam", tmp_path / "none.pth")

@@ -15,7 +15,7 @@ def test_distance_by_hand() -> None:
     a[0, 0, 0, 0], a[1] = 2.0, 1.0
     torch.testing.assert_close(distance(a, b), torch.tensor(1.0))  # (4 / 4 + 4 / 4) / 2
     torch.testing.assert_close(distance(a, b, "literal"), torch.tensor((2 / 4 + 2 / 4) / 2))
-    with pytest.raises(ValueError, match="known are mse, literal"):
+    with pytest.raises(ValueError, match="must be one of mse, literal"):
         distance(a, b, "l2")
 
 

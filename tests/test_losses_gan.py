@@ -13,7 +13,7 @@ from inpaintlab.losses.adversarial import Hinge, Wasserstein, gradient_penalty
 from inpaintlab.losses.feature import perceptual, style
 from inpaintlab.losses.reconstruction import discount, distance, masked_l1, total_variation
 from inpaintlab.networks import lbam, pconv
-from inpaintlab.networks.vgg import Vgg16
+from inpaintlab.networks.extractors.vgg import Vgg16
 
 
 def test_masked_l1_by_hand() -> None:
@@ -44,7 +44,7 @@ def test_literal_style_by_hand() -> None:
     equal = features.clone().requires_grad_()
     style([equal], [features], "literal").backward()
     assert torch.isfinite(equal.grad).all()
-    with pytest.raises(ValueError, match="known are gram_l1, literal"):
+    with pytest.raises(ValueError, match="must be one of gram_l1, literal"):
         style([features], [features], "mse")
 
 
@@ -55,7 +55,7 @@ def test_wasserstein_by_hand() -> None:
     assert paper.generator(fake) == -2
     assert released.discriminator(fake, real) == 2 + 6
     assert released.generator(fake) == 2
-    with pytest.raises(ValueError, match="known are paper, released"):
+    with pytest.raises(ValueError, match="must be one of paper, released"):
         Wasserstein("gan")
 
 

@@ -10,11 +10,11 @@ import torch
 from skimage import data
 from torchmetrics.functional.image.lpips import _LPIPS
 
-from inpaintlab import weights
+from inpaintlab.checkpoints import pretrained_files
 from inpaintlab.errors import UserError
 from inpaintlab.metrics import lpips
-from inpaintlab.networks.inception import Inception, InceptionOfTorchvision
-from inpaintlab.networks.vgg import Vgg16
+from inpaintlab.networks.extractors.inception import Inception, InceptionOfTorchvision
+from inpaintlab.networks.extractors.vgg import Vgg16
 
 PLACES = {"features.0": "slice1.0", "features.3": "slice2.3", "features.6": "slice3.6",
           "features.8": "slice4.8", "features.10": "slice5.10"}  # fmt: skip
@@ -68,19 +68,19 @@ def test_a_column_measures_one_picture(state: dict[str, torch.Tensor]) -> None:
 def test_weights_are_read_checked_and_named(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     path = tmp_path / "alex.pth"
     torch.save(state, path)
-    network = weights.lpips(str(path))
+    network = pretrained_files.lpips(str(path))
     assert network.origin.startswith("alex.pth, SHA-256 ")
     assert not network.untrained
-    assert weights.lpips("random").origin == "untrained (random weights)"
+    assert pretrained_files.lpips("random").origin == "untrained (random weights)"
     result, truth = pictures()
-    assert weights.lpips("random")(result, truth) == weights.lpips("random")(result, truth)
+    assert pretrained_files.lpips("random")(result, truth) == pretrained_files.lpips("random")(result, truth)
     del state["features.8.bias"]
     torch.save(state, path)
     with pytest.raises(
         UserError, match="not torchvision's weights of AlexNet; 1 of 10 entries are missing: features.8.bias"
     ):
-        weights.lpips(str(path))
-    assert "needed for LPIPS" in weights.missing("alexnet", None)
+        pretrained_files.lpips(str(path))
+    assert "needed for LPIPS" in pretrained_files.missing("alexnet", None)
 
 
 def test_untrained_weights_must_be_asked_for() -> None:

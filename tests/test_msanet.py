@@ -86,10 +86,10 @@ def test_mask_update_feeds_deeper_masks() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"block": "v2"}, "block='v2' is unknown; known are msau"),
-        ({"c_a": "own"}, "channel attention='own' is unknown; known are augmented"),
+        ({"block": "v2"}, "block must be one of msau"),
+        ({"c_a": "own"}, "channel attention must be one of augmented"),
         ({"cs_a": ["se"]}, "must name two attentions"),
-        ({"mask_update": "pool"}, "mask_update='pool' is unknown; known are max_pool, resized"),
+        ({"mask_update": "pool"}, "mask_update must be one of max_pool, resized"),
         ({"n_msau": 4}, "n_msau=4 is not one of 2, 3"),
     ],
 )

@@ -11,8 +11,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from inpaintlab import config as configs
-from inpaintlab import options
+from inpaintlab.config import option_values
+from inpaintlab.config.compose import check_command_line, compose_config
 from inpaintlab.errors import UserError
 
 COUNT = "a whole number of at least 1"
@@ -75,14 +75,14 @@ RIGHT = [
 
 @pytest.fixture(scope="module")
 def lbam() -> DictConfig:
-    return configs.compose(["model=lbam", "batches=1"])
+    return compose_config(["model=lbam", "batches=1"])
 
 
 def checked(config: DictConfig, line: str) -> None:
     override = OverridesParser.create().parse_override(line)
     changed = deepcopy(config)
     OmegaConf.update(changed, override.key_or_group, override.value())
-    options.check(changed, config, [override.key_or_group])
+    option_values.check(changed, config, [override.key_or_group])
 
 
 @pytest.mark.parametrize(("override", "words"), WRONG)
@@ -104,13 +104,13 @@ def test_values_are_checked_wherever_a_config_is_composed() -> None:
         ("evaluate", "evaluation.keep=-1"),
     ):
         overrides = [wrong] if program == "train" else ["checkpoint=x", wrong]
-        for refuse in (configs.compose, configs.check):
+        for refuse in (compose_config, check_command_line):
             with pytest.raises(UserError, match=f"{wrong} must be "):
                 refuse(overrides, program)
     with pytest.raises(UserError, match="batches=0 must be a whole number of at least 1"):
-        configs.check(["-m", "seed=0,1", "batches=0,5"], "train")
+        check_command_line(["-m", "seed=0,1", "batches=0,5"], "train")
     with pytest.raises(UserError, match=r"seed=1\.5 must be"):
-        configs.check(["-m", "seed=0,1.5"], "train")
+        check_command_line(["-m", "seed=0,1.5"], "train")
 
 
 @pytest.mark.parametrize(
@@ -124,17 +124,25 @@ def test_values_are_checked_wherever_a_config_is_composed() -> None:
 )
 def test_several_values_need_multirun_and_words_need_a_key(arguments: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message.replace("(", r"\(").replace("*", r"\*")):
-        configs.check(arguments, "train")
+        check_command_line(arguments, "train")
 
 
 def test_hydras_own_options_and_deletions_pass() -> None:
     run = ["experiment=msanet_places2", "scale=demo"]
     for arguments in (["--cfg", "job"], ["-c", "job", "-p", "model"], ["-m", "seed=0,1"], ["~data.geometry.flip"]):
-        configs.check([*run, *arguments], "train")
+        check_command_line([*run, *arguments], "train")
 
 
 def test_the_program_ends_with_the_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "inpaintlab.train", "experiment=msanet_places2", "scale=demo", "batches=0"]
+    command = [
+        sys.executable,
+        "-m",
+        "inpaintlab",
+        "train",
+        "experiment=msanet_places2",
+        "scale=demo",
+        "batches=0",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert result.returncode == 1
     assert result.stderr == "error: batches=0 must be a whole number of at least 1, or null\n"

@@ -15,8 +15,8 @@ from inpaintlab.errors import UserError
 from inpaintlab.losses.adversarial import Hinge
 from inpaintlab.losses.reconstruction import distance
 from inpaintlab.networks.msanet import Generator
-from inpaintlab.papers.base import InpaintingModule
 from inpaintlab.papers.msanet import MSANet
+from inpaintlab.training.module import InpaintingModule
 
 
 class TinyGenerator(nn.Module):
@@ -160,7 +160,7 @@ def test_generator_step_leaves_no_gradient_on_the_discriminator() -> None:
     train(module)
     before = {n: p.grad.clone() for n, p in module.discriminator.named_parameters() if p.grad is not None}
     output = module(batch().image, batch().hole)
-    from inpaintlab.papers.base import _frozen
+    from inpaintlab.training.module import _frozen
 
     with _frozen(module.discriminator):
         module.judge(module.composite(batch(), output), batch())[0].mean().backward()

@@ -12,8 +12,8 @@ from test_papers_deepfill import batch, gconv, stages
 from inpaintlab.batch import Output
 from inpaintlab.losses.adversarial import Hinge
 from inpaintlab.networks import charef as network
-from inpaintlab.networks.sn_patch import Discriminator
-from inpaintlab.networks.vgg import Vgg16
+from inpaintlab.networks.extractors.vgg import Vgg16
+from inpaintlab.networks.sn_patch_gan import Discriminator
 from inpaintlab.papers.charef import Charef
 
 OFF = {"l1": 0.0, "perceptual": 0.0, "style": 0.0, "adversarial": 0.0}

@@ -13,8 +13,8 @@ from inpaintlab.losses.adversarial import Hinge, Wasserstein
 from inpaintlab.losses.reconstruction import discount
 from inpaintlab.networks import deepfill_v1 as deepfill_network
 from inpaintlab.networks import gconv as gconv_network
-from inpaintlab.networks.deepfill_critics import Critics
-from inpaintlab.networks.sn_patch import Discriminator
+from inpaintlab.networks.deepfill_v1_critics import Critics
+from inpaintlab.networks.sn_patch_gan import Discriminator
 from inpaintlab.papers.deepfill_v1 import DeepFillV1
 from inpaintlab.papers.gconv import GConv
 
@@ -122,11 +122,11 @@ def test_the_critics_loss_is_the_wasserstein_distance_plus_the_penalty() -> None
 
 
 def test_options_name_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="known are tf, port"):
+    with pytest.raises(ValueError, match="must be one of tf, port"):
         deepfill(rules="mmagic")
     with pytest.raises(ValueError, match="local_size=16, but that of the critics is 32"):
         deepfill(local_size=16)
-    with pytest.raises(ValueError, match="known are tf, mmagic"):
+    with pytest.raises(ValueError, match="must be one of tf, mmagic"):
         gconv(variant="port")
 
 

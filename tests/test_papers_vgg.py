@@ -14,10 +14,10 @@ from inpaintlab.losses.adversarial import Wasserstein, gradient_penalty
 from inpaintlab.losses.feature import perceptual, style
 from inpaintlab.losses.reconstruction import distance, masked_l1
 from inpaintlab.networks import lbam, pconv
-from inpaintlab.networks.vgg import Vgg16
-from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.networks.extractors.vgg import Vgg16
 from inpaintlab.papers.lbam import LBAM
 from inpaintlab.papers.pconv import PConv
+from inpaintlab.training.module import InpaintingModule
 
 
 def sgd(parameters: Any) -> torch.optim.Optimizer:

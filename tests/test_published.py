@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from inpaintlab import paths
 from inpaintlab.tables import spec
+from inpaintlab.utils import paths
 
 PUBLISHED = yaml.safe_load((paths.experiments() / "published.yaml").read_text())
 PRINTED: dict[str, dict[str, Any]] = {

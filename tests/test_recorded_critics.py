@@ -13,11 +13,11 @@ import torch
 from reference.recorded import LAYER, NETWORK, Case, case
 from torch import Tensor
 
-from inpaintlab.checkpoint import load_exactly
+from inpaintlab.checkpoints.checkpoint import load_exactly
 from inpaintlab.losses.adversarial import Hinge, gradient_penalty
 from inpaintlab.losses.reconstruction import discount
-from inpaintlab.networks import deepfill_critics, sn_patch
-from inpaintlab.networks.deepfill_critics import Critics
+from inpaintlab.networks import deepfill_v1_critics, sn_patch_gan
+from inpaintlab.networks.deepfill_v1_critics import Critics
 
 CRITIC, LOSS, NORMS, WEIGHTS = 1e-4, 1e-5, 2e-4, 1e-7
 
@@ -36,7 +36,7 @@ def test_critics(name: str) -> None:
     c = case(f"deepfillv1/{name}")
     size, local_size = c.inputs["global"].shape[-1], c.inputs["local"].shape[-1]
     critics = Critics(rules=c.settings["reference"], size=size, local_size=local_size, width=c.settings["width"] / 64)
-    load_exactly(critics, c.weights, name, deepfill_critics.port_name)
+    load_exactly(critics, c.weights, name, deepfill_v1_critics.port_name)
     for part, critic in {"local": critics.local, "global": critics.whole}.items():
         seen = seen_by(critic)
         picture = c.inputs[part].requires_grad_()
@@ -55,7 +55,9 @@ def test_gradient_penalty(name: str) -> None:
     tf, size = c.settings["reference"] == "tf", c.inputs["real"].shape[-1]
     critic = Critics(rules=c.settings["reference"], size=size, local_size=size, width=c.settings["width"] / 64)
     critic = critic.whole if tf else critic.local
-    load_exactly(critic, c.weights, name, lambda n: deepfill_critics.port_name(f"whole.{n}").removeprefix("globalD."))
+    load_exactly(
+        critic, c.weights, name, lambda n: deepfill_v1_critics.port_name(f"whole.{n}").removeprefix("globalD.")
+    )
     alpha = torch.tensor(c.settings["alpha"])  # TensorFlow's is the share of the fake, ours that of the real picture
     mask = c.inputs["mask"] if tf else None
     penalty = gradient_penalty(
@@ -74,9 +76,9 @@ def test_discount() -> None:
 
 
 # ---------------------------------------------------------------------- SN-PatchGAN
-def discriminator(variant: str, names: Mapping[str, str], c: Case) -> sn_patch.Discriminator:
+def discriminator(variant: str, names: Mapping[str, str], c: Case) -> sn_patch_gan.Discriminator:
     """With the weights of a case, whose entries of a layer are called as in `names`; vectors not named are random."""
-    network = sn_patch.Discriminator(variant=variant)
+    network = sn_patch_gan.Discriminator(variant=variant)
     state = network.state_dict()
     for layer in range(6):
         for ours, theirs in names.items():

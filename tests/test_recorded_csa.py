@@ -22,7 +22,7 @@ from inpaintlab.losses.feature import consistency
 from inpaintlab.networks.csa import PROFILES, Generator, authors_name
 from inpaintlab.networks.csa_critics import Discriminator, FeaturePatchDiscriminator, PatchDiscriminator
 from inpaintlab.networks.csa_stages import Refinement, Rough
-from inpaintlab.networks.vgg import Vgg16
+from inpaintlab.networks.extractors.vgg import Vgg16
 from inpaintlab.papers.csa import CSA
 
 LAYER, NOISE, NETWORK = 1e-5, 1e-4, 1e-4

@@ -10,7 +10,7 @@ import torch
 from reference.recorded import Case, case
 from torch import Tensor
 
-from inpaintlab.checkpoint import from_released
+from inpaintlab.checkpoints.authors import from_released
 from inpaintlab.networks.coarse_to_fine import CoarseToFine
 
 MAPS = 3e-4

@@ -13,11 +13,11 @@ from reference.recorded import Case, case
 from torch import Tensor
 
 from inpaintlab.batch import Batch, Output
-from inpaintlab.checkpoint import load_exactly
+from inpaintlab.checkpoints.checkpoint import load_exactly
 from inpaintlab.losses.adversarial import Wasserstein
-from inpaintlab.networks import deepfill_critics, deepfill_v1
-from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.networks import deepfill_v1, deepfill_v1_critics
 from inpaintlab.papers.deepfill_v1 import DeepFillV1
+from inpaintlab.training.module import InpaintingModule
 
 LOSS, NORMS, PICTURES = 1e-5, 2e-4, 3e-4
 
@@ -28,7 +28,7 @@ def system(c: Case, dtype: torch.dtype = torch.float32) -> DeepFillV1:
     local_size = s["bbox"][2]
     module = DeepFillV1(
         generator=deepfill_v1.Generator(rules=rules, width=s["width"] / 32),
-        discriminator=deepfill_critics.Critics(
+        discriminator=deepfill_v1_critics.Critics(
             rules=rules, size=c.inputs["image"].shape[-1], local_size=local_size, width=s["critic_width"] / 64
         ),
         adversarial=Wasserstein(),
@@ -43,7 +43,7 @@ def system(c: Case, dtype: torch.dtype = torch.float32) -> DeepFillV1:
     )
     for network, begins, called in (
         (module.generator, "netG.", deepfill_v1.port_name),
-        (module.discriminator, ("localD.", "globalD."), deepfill_critics.port_name),
+        (module.discriminator, ("localD.", "globalD."), deepfill_v1_critics.port_name),
     ):
         weights = {k.removeprefix("netG."): v for k, v in c.weights.items() if k.startswith(begins)}
         load_exactly(network, weights, "the case", called)
@@ -84,7 +84,7 @@ def objectives(module: DeepFillV1, c: Case) -> tuple[Output, dict[str, Tensor]]:
 def check_gradients(module: DeepFillV1, c: Case, losses: dict[str, Tensor]) -> None:
     norms = gradient_norms(losses["g"], module.generator, c, "netG.", deepfill_v1.port_name)
     c.check_peak("g_grad_norms", norms, NORMS)
-    norms = gradient_norms(losses["d"], module.discriminator, c, "", deepfill_critics.port_name)
+    norms = gradient_norms(losses["d"], module.discriminator, c, "", deepfill_v1_critics.port_name)
     c.check_peak("d_grad_norms", norms, NORMS)
 
 

@@ -13,7 +13,7 @@ import torch
 from reference.recorded import FOLDER, Case, case
 from torch import Tensor
 
-from inpaintlab.checkpoint import from_released
+from inpaintlab.checkpoints.authors import from_released
 from inpaintlab.image import composite
 from inpaintlab.layers.contextual import resize_nearest
 from inpaintlab.layers.same_conv import SameConv

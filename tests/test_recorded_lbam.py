@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from reference.recorded import LAYER, NETWORK, Case, case
 from torch import Tensor, nn
 
-from inpaintlab.checkpoint import from_released, load_exactly
-from inpaintlab.layers.bidirectional import DecoderBlock, EncoderBlock
+from inpaintlab.checkpoints.authors import from_released
+from inpaintlab.checkpoints.checkpoint import load_exactly
+from inpaintlab.layers.attention_map_blocks import DecoderBlock, EncoderBlock
 from inpaintlab.layers.mask_activation import GaussianAttention, PowerUpdate
 from inpaintlab.layers.mask_update import LearnableMaskUpdate
 from inpaintlab.losses.adversarial import Wasserstein, gradient_penalty

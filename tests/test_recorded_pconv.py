@@ -7,7 +7,7 @@ import torch
 from reference.recorded import LAYER, NETWORK, Case, case
 from torch import Tensor
 
-from inpaintlab.layers.conv import PartialConv2d
+from inpaintlab.layers.partial_conv import PartialConv2d
 from inpaintlab.networks.pconv import UNet
 
 

@@ -10,22 +10,31 @@ from pathlib import Path
 import pytest
 import yaml
 
-from inpaintlab import paths
+from inpaintlab.utils import paths
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "inpaintlab"
-LEVELS = {
-    "errors": 0, "atomic": 0, "batch": 0, "image": 0, "paths": 0, "progress": 0, "silence": 0, "programs": 0,
-    "grids": 0,
-    "layers": 1, "networks": 2, "losses": 3, "papers": 4, "data": 4, "metrics": 4,
-    "precision": 5, "record": 5, "checkpoint": 5, "evaluation": 5, "callbacks": 5, "loggers": 5, "config": 5,
-    "weights": 5, "evaluated": 5, "options": 5, "released_files": 5, "attention_pictures": 5, "attention_grids": 5,
-    "wandb_log": 5, "averaging": 5, "interruption": 5,
-    "train": 6, "evaluate": 6, "inpaint": 6, "tables": 6, "datasets": 6, "import_released": 6, "cli": 6,
-    "sweep": 6, "slurm": 6, "dashboard": 6,
-}  # fmt: skip
-APART = ({"papers", "data", "metrics"}, {"losses", "data"})
-LIGHTNING_FROM, HYDRA_FROM = 4, 5
+# From the ground up; a package imports only from its own floor or from below.
+FLOORS = (
+    {"errors", "batch"},
+    {"image", "utils"},
+    {"layers"},
+    {"networks"},
+    {"losses", "metrics", "data"},
+    {"checkpoints"},
+    {"config"},
+    {"visualization", "tracking"},
+    {"data_preparation", "evaluation"},
+    {"training"},
+    {"papers", "sweep"},
+    {"tables"},
+    {"commands"},
+    {"cli", "__main__"},
+)
+LEVELS = {name: level for level, names in enumerate(FLOORS) for name in names}
+LOOSE = {"__init__.py", "__main__.py", "batch.py", "cli.py", "errors.py", "image.py"}
+APART = ({"data", "metrics"}, {"losses", "data"}, {"papers", "sweep"}, {"data_preparation", "evaluation"})
+LIGHTNING_FROM, HYDRA_FROM = LEVELS["data"], LEVELS["checkpoints"]
 
 
 def imports(path: Path) -> set[str]:
@@ -65,7 +74,16 @@ def test_imports_point_down(path: Path) -> None:
         if module.split(".")[0] == "albumentations":
             assert path.name == "geometry.py"
         if module.split(".")[0] == "wandb":
-            assert path.name in ("loggers.py", "wandb_log.py")
+            assert path.name in ("loggers.py", "offline_wandb.py")
+
+
+def test_only_the_entry_points_and_the_shared_types_are_loose() -> None:
+    assert {path.name for path in SOURCE.glob("*.py")} == LOOSE
+
+
+def test_every_package_has_a_floor() -> None:
+    packages = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
+    assert packages | {name.removesuffix(".py") for name in LOOSE} - {"__init__"} == set(LEVELS)
 
 
 def test_init_files_do_nothing() -> None:

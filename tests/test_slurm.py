@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from inpaintlab import config as configs
+from inpaintlab.config.compose import make_launcher
 from inpaintlab.errors import UserError
 
 STUB = Path(__file__).parent / "stub" / "slurm.py"
@@ -33,23 +33,32 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def command(tiny: list[str], *more: str) -> list[str]:
     options = ["hydra/launcher=slurm", "hydra.launcher.gpus_per_node=null", *more]
-    return [sys.executable, "-m", "inpaintlab.train", "-m", "experiment=glob(msanet_places2_m*)", *tiny, *options]
+    return [
+        sys.executable,
+        "-m",
+        "inpaintlab",
+        "train",
+        "-m",
+        "experiment=glob(msanet_places2_m*)",
+        *tiny,
+        *options,
+    ]
 
 
 def test_without_submitit_or_a_cluster_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "submitit", None)
         with pytest.raises(UserError, match=r"pip install 'inpaintlab\[sweep\]'"):
-            configs.launcher(["hydra/launcher=slurm"])
+            make_launcher(["hydra/launcher=slurm"])
     pytest.importorskip("submitit")
     with pytest.raises(UserError, match='Could not detect "srun"'):
-        configs.launcher(["hydra/launcher=slurm"])
+        make_launcher(["hydra/launcher=slurm"])
 
 
 @pytest.mark.usefixtures("cluster")
 def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(UserError, match="Unknown argument 'colour'"):
-        configs.launcher(["hydra/launcher=slurm", "+hydra.launcher.colour=red"])
+        make_launcher(["hydra/launcher=slurm", "+hydra.launcher.colour=red"])
 
 
 @pytest.mark.slow

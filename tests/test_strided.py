@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from inpaintlab.layers import strided
+from inpaintlab.layers import fast_strided_conv
 from inpaintlab.layers.mask_activation import PIECE, GaussianAttention, PowerUpdate
 
 
@@ -18,25 +18,25 @@ def test_convolution(kernel: int, n: int, height: int, width: int) -> None:
     x, weight = torch.randn(n, 6, height, width), torch.randn(5, 6, kernel, kernel)
     expected = F.conv2d(x, weight, None, 2, 1)
     with torch.no_grad():
-        torch.testing.assert_close(strided.conv2d(x, weight), expected, rtol=1e-5, atol=1e-5)
-        module = strided.Conv(6, 5)
+        torch.testing.assert_close(fast_strided_conv.conv2d(x, weight), expected, rtol=1e-5, atol=1e-5)
+        module = fast_strided_conv.Conv(6, 5)
         torch.testing.assert_close(module(x), module._conv_forward(x, module.weight, None), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("n", "inputs", "height", "width"), [(1, 40, 2, 4), (3, 40, 3, 2), (2, 6, 16, 16)])
 def test_transposed_convolution(n: int, inputs: int, height: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    x, module = torch.randn(n, inputs, height, width), strided.ConvTranspose(inputs, 5)
+    x, module = torch.randn(n, inputs, height, width), fast_strided_conv.ConvTranspose(inputs, 5)
     expected = F.conv_transpose2d(x, module.weight, None, 2, 1)
     assert torch.equal(module(x), expected)  # with gradients it is the framework's
     with torch.no_grad():
         torch.testing.assert_close(module(x), expected, rtol=1e-5, atol=1e-5)
-        monkeypatch.setattr(strided, "UNFOLDED", 0)
+        monkeypatch.setattr(fast_strided_conv, "UNFOLDED", 0)
         assert torch.equal(module(x), expected)
 
 
 def test_mixed_precision_keeps_the_frameworks_kernels() -> None:
-    x, module = torch.randn(1, 6, 8, 8), strided.Conv(6, 5)
+    x, module = torch.randn(1, 6, 8, 8), fast_strided_conv.Conv(6, 5)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert module(x).dtype == torch.bfloat16
 

@@ -14,21 +14,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
-from inpaintlab import config as configs
-from inpaintlab import sweep
+from inpaintlab.config.compose import make_launcher
+from inpaintlab.config.run_folder import run_folder
 from inpaintlab.errors import UserError
+from inpaintlab.sweep.jobs import Job, last_words, require_finished, run_jobs
+from inpaintlab.sweep.local import LocalLauncher
 
-Compose = Callable[..., configs.DictConfig]
+Compose = Callable[..., DictConfig]
 
 
 class Recorded:
     """A launcher that only says what it was given."""
 
     def __init__(self) -> None:
-        self.jobs: list[sweep.Job] = []
+        self.jobs: list[Job] = []
 
-    def run(self, jobs: list[sweep.Job]) -> None:  # type: ignore[override]
+    def run(self, jobs: list[Job]) -> None:  # type: ignore[override]
         self.jobs = list(jobs)
         for job in jobs:
             job.settle(True, False)
@@ -46,9 +49,9 @@ def overrides(tiny: list[str], *more: str) -> list[list[str]]:
 def test_only_what_is_left_is_launched_and_the_summary_says_what_became_of_each(
     tiny: list[str], compose: Compose, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finish(configs.run_folder(compose()))
+    finish(run_folder(compose()))
     launcher = Recorded()
-    jobs = sweep.run(overrides(tiny), launcher)
+    jobs = run_jobs(overrides(tiny), launcher)
     assert [job.name for job in jobs] == ["experiment=msanet_places2_mum", "experiment=msanet_places2_msag"]
     assert launcher.jobs == jobs[1:]
     out = capsys.readouterr().out
@@ -57,16 +60,16 @@ def test_only_what_is_left_is_launched_and_the_summary_says_what_became_of_each(
     assert f"    {jobs[1].log}" in out
     assert "The same command does what is left." in out
     with pytest.raises(UserError, match="1 of 2 runs are not finished"):
-        sweep.require_all(jobs)
+        require_finished(jobs)
     # An evaluation that is asked for is part of the work.
-    jobs = sweep.run(overrides(tiny, "evaluate=true"), launcher)
+    jobs = run_jobs(overrides(tiny, "evaluate=true"), launcher)
     assert launcher.jobs == jobs
 
 
 def test_nothing_is_launched_if_one_config_is_wrong(tiny: list[str]) -> None:
     launcher = Recorded()
     with pytest.raises(UserError, match="did you mean"):
-        sweep.run([*overrides(tiny), [*tiny, "experiment=msanet_places2_mumm"]], launcher)
+        run_jobs([*overrides(tiny), [*tiny, "experiment=msanet_places2_mumm"]], launcher)
     assert not launcher.jobs
 
 
@@ -81,30 +84,30 @@ def test_nothing_is_launched_if_one_config_is_wrong(tiny: list[str]) -> None:
 )  # fmt: skip
 def test_last_words(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "log.txt").write_text(text)
-    assert sweep.last_words(tmp_path / "log.txt") == expected
+    assert last_words(tmp_path / "log.txt") == expected
 
 
 def test_several_at_once_share_processors_and_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
-    assert sweep.Local(1)._share(0) == {}
-    two = [sweep.Local(2)._share(slot) for slot in range(2)]
+    assert LocalLauncher(1)._share(0) == {}
+    two = [LocalLauncher(2)._share(slot) for slot in range(2)]
     assert [share["CUDA_VISIBLE_DEVICES"] for share in two] == ["4,5", "6,7"]
     assert two[0]["OMP_NUM_THREADS"] == "8"
-    eight = [sweep.Local(8)._share(slot)["CUDA_VISIBLE_DEVICES"] for slot in range(8)]
+    eight = [LocalLauncher(8)._share(slot)["CUDA_VISIBLE_DEVICES"] for slot in range(8)]
     assert eight == ["4", "5", "6", "7"] * 2
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert "CUDA_VISIBLE_DEVICES" not in sweep.Local(2)._share(1)
+    assert "CUDA_VISIBLE_DEVICES" not in LocalLauncher(2)._share(1)
     with pytest.raises(UserError, match="0 jobs at once must be at least 1"):
-        sweep.Local(0)
+        LocalLauncher(0)
 
 
 def test_hydra_finds_the_launchers(tiny: list[str]) -> None:
-    assert isinstance(configs.launcher(["hydra.launcher.jobs=3"]), sweep.Local)
-    assert configs.launcher(["hydra.launcher.jobs=3"]).at_once == 3
-    with pytest.raises(UserError, match="hydra/launcher=slurmm is unknown; did you mean slurm"):
-        configs.launcher(["hydra/launcher=slurmm"])
+    assert isinstance(make_launcher(["hydra.launcher.jobs=3"]), LocalLauncher)
+    assert make_launcher(["hydra.launcher.jobs=3"]).at_once == 3
+    with pytest.raises(UserError, match="hydra/launcher must be one of .*; got 'slurmm'; did you mean slurm"):
+        make_launcher(["hydra/launcher=slurmm"])
 
 
 # ---------------------------------------------------------------------- real processes
@@ -112,7 +115,7 @@ def test_hydra_finds_the_launchers(tiny: list[str]) -> None:
 def test_a_failing_run_leaves_the_others_and_hydras_multirun_does_the_rest_later(
     tiny: list[str], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "inpaintlab.cli", "train", "-m", "experiment=glob(msanet_places2_m*)"]
+    command = [sys.executable, "-m", "inpaintlab", "train", "-m", "experiment=glob(msanet_places2_m*)"]
     command += [*tiny, "model.generator.n_msau=0,2", "hydra.launcher.jobs=2", "batches=2"]
     first = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert first.returncode == 1
@@ -131,7 +134,7 @@ def test_a_table_swept_in_two_processes_and_killed_ten_times_is_the_undisturbed_
 ) -> None:
     """Killed by SIGKILL (the runs notice that it is gone), or stopped by SIGTERM, at random moments."""
     plain = [o for o in tiny if not o.startswith(("scale=", "output=", "batches="))]
-    command = [sys.executable, "-m", "inpaintlab.cli", "table", "msanet.table3", *plain, "batches=60"]
+    command = [sys.executable, "-m", "inpaintlab", "table", "msanet.table3", *plain, "batches=60"]
     command += ["--jobs", "2", "trainer.checkpoint_every=7", "evaluation.keep=2"]
 
     def begin(output: str) -> subprocess.Popen[bytes]:

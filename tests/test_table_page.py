@@ -17,8 +17,10 @@ import pytest
 from PIL import Image
 
 from inpaintlab.errors import UserError
-from inpaintlab.tables import chart, figures, measure, outputs, page, spec
-from inpaintlab.tables.measured import Measured
+from inpaintlab.tables import figures, html_page, measure, spec
+from inpaintlab.tables.results import Measured
+from inpaintlab.tables.write import write_table
+from inpaintlab.visualization import line_chart
 
 ROWS = ("No-MUM", "MUM")
 
@@ -40,7 +42,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     ]  # fmt: skip
     table = spec.load("msanet.table3")
     results = measure.measure(table, "demo", [0], overrides)
-    outputs.write(root / "out", table, results, "demo", overrides)
+    write_table(root / "out", table, results, "demo", overrides)
     return root / "out", results
 
 
@@ -66,7 +68,7 @@ def test_the_page_holds_the_numbers_of_the_csv_and_names_no_address(rendered: tu
     assert set(re.findall(r"https?://[^\s\"'<\\]+", (folder / "table.html").read_text())) <= {
         "http://www.w3.org/2000/svg"
     }
-    assert not re.search(r"<(script|img|link)[^>]+(src|href)=\"(?!data:)", page.TEMPLATE.read_text())
+    assert not re.search(r"<(script|img|link)[^>]+(src|href)=\"(?!data:)", html_page.TEMPLATE.read_text())
 
 
 def test_best_and_worst_are_those_of_all_pictures(rendered: tuple[Path, dict[str, Measured]]) -> None:
@@ -87,7 +89,7 @@ def test_best_and_worst_are_those_of_all_pictures(rendered: tuple[Path, dict[str
 def test_text_that_looks_like_markup_stays_text(rendered: tuple[Path, Any]) -> None:
     table = spec.load("lbam.user_study")
     nothing = {row.label: Measured() for row in table.rows}
-    text = page.page(table, nothing, [], ["</script><b>"], [], {})
+    text = html_page.page(table, nothing, [], ["</script><b>"], [], {})
     assert "</script><b>" not in text
     assert "\\u003c/script>\\u003cb>" in text
 
@@ -108,7 +110,7 @@ def test_charts_show_every_point(rendered: tuple[Path, dict[str, Measured]]) -> 
     ("low", "high"), [(0.0, 1.0), (17.31, 17.42), (-3.0, 250.0), (0.0009, 0.0011), (99999.0, 1000000.0)]
 )
 def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
-    ticks = chart._ticks(low, high)
+    ticks = line_chart._ticks(low, high)
     assert 3 <= len(ticks) <= 9
     assert all(low <= tick <= high for tick in ticks)
     assert np.allclose(np.diff(ticks), ticks[1] - ticks[0])
@@ -116,15 +118,15 @@ def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
 
 def test_charts_of_little_are_possible() -> None:
     for logarithmic in (False, True):
-        text = chart.svg([chart.Line("<a & b>", [3], [0.5])], "x", "y", logarithmic=logarithmic)
+        text = line_chart.svg([line_chart.Line("<a & b>", [3], [0.5])], "x", "y", logarithmic=logarithmic)
         assert "&lt;a &amp; b&gt;" in text
         ElementTree.fromstring(text)
     nan = float("nan")
     for logarithmic, values in ((True, [-1.0, 0.0, -3.0]), (False, [nan, nan, nan]), (True, [nan, -1.0, 0.0])):
-        text = chart.svg([chart.Line("a", [1, 2, 3], values)], "x", "y", logarithmic=logarithmic)
+        text = line_chart.svg([line_chart.Line("a", [1, 2, 3], values)], "x", "y", logarithmic=logarithmic)
         assert "nan" not in text
         assert 'points=""' in text
-    text = chart.svg([chart.Line("a", [1, 2, 3], [1.0, 0.0, 100.0])], "x", "y", logarithmic=True)
+    text = line_chart.svg([line_chart.Line("a", [1, 2, 3], [1.0, 0.0, 100.0])], "x", "y", logarithmic=True)
     (line,) = ElementTree.fromstring(text).findall(".//{*}polyline")
     assert len(line.attrib["points"].split()) == 2  # 0 has no logarithm
 

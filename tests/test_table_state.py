@@ -11,19 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from inpaintlab import config as configs
-from inpaintlab import paths, train
-from inpaintlab.tables import program, spec, state
+from inpaintlab.commands import table as table_command
+from inpaintlab.config.compose import group_options
+from inpaintlab.config.run_folder import register_resolvers
+from inpaintlab.tables import spec, status
+from inpaintlab.tables.reproduce import reproduce
+from inpaintlab.utils import paths
 
 
-@pytest.mark.parametrize("name", configs.options("experiment"))
+@pytest.mark.parametrize("name", group_options("experiment"))
 def test_choices_are_those_that_hydra_makes(name: str) -> None:
     from hydra import compose, initialize_config_dir
 
-    configs.register_resolvers()
+    register_resolvers()
     with initialize_config_dir(str(paths.conf()), version_base="1.3"):
         full = compose("train", [f"experiment={name}"], return_hydra_config=True)
-    chosen = state.choices(paths.conf() / "train.yaml") | state.choices(paths.conf() / "experiment" / f"{name}.yaml")
+    chosen = status.choices(paths.conf() / "train.yaml") | status.choices(paths.conf() / "experiment" / f"{name}.yaml")
     for group in ("model", "data"):
         assert chosen[group] == full.hydra.runtime.choices[group]
 
@@ -39,30 +42,30 @@ def test_states_follow_what_is_measured(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     table, study, counted = (spec.read(id) for id in ("msanet.table4", "lbam.user_study", "msanet.table1"))
-    monkeypatch.setattr(state.paths, "experiments", lambda: tmp_path)  # nothing committed
-    assert state.of(table, tmp_path).word == "not measured"
-    assert state.of(table, tmp_path).command == "make reproduce-table TABLE=msanet.table4"
+    monkeypatch.setattr(status.paths, "experiments", lambda: tmp_path)  # nothing committed
+    assert status.of(table, tmp_path).word == "not measured"
+    assert status.of(table, tmp_path).command == "make reproduce-table TABLE=msanet.table4"
     labels = [row.label for row in table.rows]
     results(tmp_path, table.id, "demo", {labels[0]: "25.1", labels[1]: "", "another": "3"})
-    assert next(state.of(table, tmp_path).lines()) == "demo-measured: 1 of 6 rows"
+    assert next(status.of(table, tmp_path).lines()) == "demo-measured: 1 of 6 rows"
     results(tmp_path, table.id, "demo-seed", dict.fromkeys(labels, "25"))
-    assert state.of(table, tmp_path).rows == (1, 6)  # the scale "demo-seed" of a broken file is another one
+    assert status.of(table, tmp_path).rows == (1, 6)  # the scale "demo-seed" of a broken file is another one
     results(tmp_path, table.id, "paper", dict.fromkeys(labels, "25"))
-    known = state.of(table, tmp_path)
+    known = status.of(table, tmp_path)
     assert (known.word, known.rows, known.command) == ("measured", (6, 6), "")
     assert known.missing == ("data places2 (data.root=PICTURES)",)
-    assert state.of(study, tmp_path).word == "quoted only"
-    assert state.of(counted, tmp_path).word == "counted"
+    assert status.of(study, tmp_path).word == "quoted only"
+    assert status.of(counted, tmp_path).word == "counted"
 
 
 def test_missing_weights_and_systems_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    missing = state.of(spec.read("lbam.table1"), tmp_path).missing
+    missing = status.of(spec.read("lbam.table1"), tmp_path).missing
     assert missing[0] == "data places10 (data.root=PICTURES)"
     assert missing[1].startswith("weights vgg16 ")
     assert missing[2] == "systems for the quoted rows GL / PM / CA"
-    assert any("inception" in line for line in state.of(spec.read("charef.table1"), tmp_path).missing)
+    assert any("inception" in line for line in status.of(spec.read("charef.table1"), tmp_path).missing)
 
 
 @pytest.mark.parametrize(("option", "limit"), [("--help", 1.0), ("--list", 4.0)])
@@ -70,7 +73,7 @@ def test_help_and_list_are_quick(option: str, limit: float) -> None:
     """Processor time, which does not depend on what else the machine does."""
     before = os.times()
     done = subprocess.run(
-        [sys.executable, "-m", "inpaintlab.cli", "table", option], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "inpaintlab", "table", option], capture_output=True, text=True, check=True
     )
     after = os.times()
     spent = after.children_user + after.children_system - before.children_user - before.children_system
@@ -83,7 +86,7 @@ def test_all_tables_are_rendered_without_training(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     overrides = [o for o in tiny if not o.startswith("scale=")] + ["batches=1"]
-    assert program.reproduce("msanet.table3", "demo", overrides) == 0
+    assert reproduce("msanet.table3", "demo", overrides) == 0
     (folder,) = (tmp_path / "runs" / "tables").glob("msanet.table3*")
     before = {path.name: path.read_bytes() for path in folder.glob("table.*")}
     request = json.loads((folder / "request.json").read_text())
@@ -92,9 +95,9 @@ def test_all_tables_are_rendered_without_training(
         path.unlink()
     capsys.readouterr()
 
-    monkeypatch.setattr(train, "run", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("inpaintlab.training.run.run_training", lambda *_: pytest.fail("trained"))
     start = time.process_time()
-    program.main(["--render", f"output={tmp_path / 'runs'}"])
+    table_command.main(["--render", f"output={tmp_path / 'runs'}"])
     assert time.process_time() - start < 20
     printed = capsys.readouterr().out
     assert f"2 of 2 rows measured     {folder}/table.html" in printed
@@ -108,17 +111,17 @@ def test_all_tables_are_rendered_without_training(
     assert "Not measured yet: unlearned; forward" in quoted
 
     next((tmp_path / "runs").glob("msanet_places2_mum/*/seed0/evaluation-*/metrics.json")).unlink()
-    program.main(["--render", f"output={tmp_path / 'runs'}"])
+    table_command.main(["--render", f"output={tmp_path / 'runs'}"])
     assert f"1 of 2 rows measured     {folder}/table.html" in capsys.readouterr().out
     assert "Not measured yet: MUM." in (folder / "table.md").read_text()
 
     moved = (tmp_path / "runs").rename(tmp_path / "moved")  # the request still names the old folder
     (made,) = (moved / "tables").glob("msanet.table3*")
-    program.main(["--render", f"output={moved}"])
+    table_command.main(["--render", f"output={moved}"])
     assert f"1 of 2 rows measured     {made}/table.html" in capsys.readouterr().out
     kept = (made / "table.md").read_text()
     for path in moved.glob("*/*/seed0/evaluation-*/metrics.json"):
         path.unlink()
-    program.main(["--render", f"output={moved}"])
+    table_command.main(["--render", f"output={moved}"])
     assert "msanet.table3: not rendered: nothing of it is measured" in capsys.readouterr().err
     assert (made / "table.md").read_text() == kept

@@ -11,15 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from omegaconf import DictConfig
 
-from inpaintlab import config as configs
-from inpaintlab import train, weights
-from inpaintlab.data import bins
+from inpaintlab.checkpoints import pretrained_files
+from inpaintlab.commands import table as table_command
+from inpaintlab.config.compose import compose_config, group_options
+from inpaintlab.config.run_folder import run_folder
+from inpaintlab.data.holes import bins
 from inpaintlab.errors import UserError
 from inpaintlab.metrics import protocols
-from inpaintlab.tables import cells, conditions, measure, outputs, program, publish, render, spec
-from inpaintlab.tables.measured import Measured
-from inpaintlab.tables.statistics import paired
+from inpaintlab.tables import cells, footnotes, measure, publish, spec, text_formats
+from inpaintlab.tables.bootstrap import paired
+from inpaintlab.tables.reproduce import reproduce
+from inpaintlab.tables.results import Measured
+from inpaintlab.tables.write import write_table
+from inpaintlab.training.run import run_training
 
 
 # ---------------------------------------------------------------------- specs
@@ -27,12 +33,12 @@ from inpaintlab.tables.statistics import paired
 def test_every_spec_names_what_exists(id: str) -> None:
     table = spec.load(id)
     assert table.id == id
-    assert set(table.experiments) <= set(configs.options("experiment"))
+    assert set(table.experiments) <= set(group_options("experiment"))
     if table.kind == "comparison":
-        assert table.masks in configs.options("masks")
+        assert table.masks in group_options("masks")
         assert {metric.key for metric in table.metrics} <= {
             *protocols.find(table.protocol).columns,
-            *weights.NETWORKS,
+            *pretrained_files.NETWORKS,
             *spec.TIMES,
         }
         for bin in table.bins:
@@ -78,7 +84,7 @@ def test_rows_shared_by_two_tables_are_one_run_with_one_published_value() -> Non
             {"protocol": "rn", "metrics": {"l2_pct": {"label": "L2", "decimals": 2}}},
             "it has psnr, ssim, l1_pct, fid, fid_torchvision, lpips, seconds, training_seconds",
         ),
-        ({"protocol": "rm"}, "x.yaml: metric protocol 'rm' is unknown; known are standard"),
+        ({"protocol": "rm"}, "x.yaml: metric protocol must be one of standard"),
         ({"metrics": {"fid": {"label": "FID", "decimals": 3}}}, ""),
         ({"protocol": "deepfill", "metrics": {"tv_pct": {"label": "TV", "decimals": 1}}}, ""),
         ({"title": None}, ""),
@@ -100,7 +106,7 @@ def test_wrong_specs_are_refused(change: dict[str, object], message: str) -> Non
 
 
 def test_unknown_table_gets_the_nearest_name() -> None:
-    with pytest.raises(UserError, match=r"table 'msanet.tabel3' is unknown; did you mean msanet.table3"):
+    with pytest.raises(UserError, match=r"unknown table 'msanet.tabel3'; did you mean msanet.table3"):
         spec.load("msanet.tabel3")
 
 
@@ -143,7 +149,9 @@ def parameters() -> tuple[spec.Table, dict[str, Measured]]:
 
 def test_table_1_prints_the_exact_counts() -> None:
     table, results = parameters()
-    text = render.markdown(table, results, cells.cells(table, results), conditions.conditions(table, results, "demo"))
+    text = text_formats.markdown(
+        table, results, cells.cells(table, results), footnotes.footnotes(table, results, "demo")
+    )
     for cell in ("221 184 (221K)", "240 128 (240K)", "338 432 (338K)", "268 032 (268K)", "326 400 (326K)"):
         assert cell in text
     for row in table.rows:  # the printed thousands are the counted numbers, cut or rounded
@@ -157,14 +165,14 @@ def test_quoted_tables_render_without_any_measurement() -> None:
     table = spec.load("msanet.table6")
     results = {row.label: Measured(missing="no data" if row.experiment else "") for row in table.rows}
     found = cells.cells(table, results)
-    text = render.markdown(table, results, found, conditions.conditions(table, results, "paper"))
+    text = text_formats.markdown(table, results, found, footnotes.footnotes(table, results, "paper"))
     assert "(30.71)" in text
     assert "MSA-Net, Places2: not available: no data" in text
     assert "Quoted only, not measured here: CA, Places2" in text
-    tex = render.latex(table, results, found, ["100 % a_b"])
+    tex = text_formats.latex(table, results, found, ["100 % a_b"])
     assert tex.count(r"\\") == len(table.rows) + 1
     assert tex.count("&") == (len(table.rows) + 1) * 15  # a label, a size, two metrics with seven bins
-    lines = list(csv.DictReader(render.as_csv(table, results, found, "paper").splitlines()))
+    lines = list(csv.DictReader(text_formats.as_csv(table, results, found, "paper").splitlines()))
     assert len(lines) == 9 * 2 * 7
     assert {line["scale"] for line in lines} == {""}  # nothing was measured at any scale
 
@@ -178,7 +186,7 @@ def overrides(tiny: list[str]) -> list[str]:
 def test_a_table_from_training_to_files_and_again(
     overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert program.reproduce("msanet.table3", "demo", [*overrides, "seed=0,1"]) == 0
+    assert reproduce("msanet.table3", "demo", [*overrides, "seed=0,1"]) == 0
     printed = capsys.readouterr().out
     assert "| MUM " in printed
     assert "26.615" in printed
@@ -195,8 +203,8 @@ def test_a_table_from_training_to_files_and_again(
     assert float(mum["low"]) <= float(mum["against_reference"]) <= float(mum["high"])
     assert float(mum["difference"]) == pytest.approx(float(mum["measured"]) - 26.615, abs=2e-4)
 
-    monkeypatch.setattr(train, "run", lambda *_: pytest.fail("trained again"))
-    assert program.reproduce("msanet.table3", "demo", [*overrides, "seed=0,1"]) == 0
+    monkeypatch.setattr("inpaintlab.training.run.run_training", lambda *_: pytest.fail("trained again"))
+    assert reproduce("msanet.table3", "demo", [*overrides, "seed=0,1"]) == 0
     assert capsys.readouterr().out == printed
 
 
@@ -219,7 +227,7 @@ def with_fid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **changes: Any) ->
     quoted = spec.Row("quoted", published={metric.key: dict.fromkeys(table.bins, 0.847) for metric in metrics})
     changed = dataclasses.replace(table, **{"metrics": metrics, "rows": (*table.rows, quoted), **changes})
     monkeypatch.setattr(spec, "load", lambda id: changed)
-    monkeypatch.setenv(weights.FOLDER, str(tmp_path / "none"))
+    monkeypatch.setenv(pretrained_files.FOLDER, str(tmp_path / "none"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
 
 
@@ -227,7 +235,7 @@ def test_fid_without_weights_is_not_available_and_says_why(
     overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with_fid(monkeypatch, tmp_path)
-    assert program.reproduce("msanet.table3", "demo", overrides) == 0
+    assert reproduce("msanet.table3", "demo", overrides) == 0
     printed = capsys.readouterr().out
     mum = next(line for line in printed.splitlines() if line.startswith("| MUM "))
     assert mum.count("not available") == 1
@@ -248,8 +256,8 @@ def test_fid_is_measured_where_the_weights_are(
     ))  # fmt: skip
     file = tmp_path / "inception.pth"
     file.touch()
-    monkeypatch.setattr(weights, "inception", lambda source: Colours(f"{Path(source).name}, SHA-256 01234567"))
-    assert program.reproduce("msanet.table3", "demo", [*overrides, f"weights.inception={file}"]) == 0
+    monkeypatch.setattr(pretrained_files, "inception", lambda source: Colours(f"{Path(source).name}, SHA-256 01234567"))
+    assert reproduce("msanet.table3", "demo", [*overrides, f"weights.inception={file}"]) == 0
     printed = capsys.readouterr().out
     assert "FID: Inception v3 of torch-fidelity, inception.pth, SHA-256 01234567, n = 3 per bin" in printed
     assert "With fewer than 2048 pictures FID is biased upwards: only for ranking rows of this table." in printed
@@ -260,8 +268,8 @@ def test_fid_is_measured_where_the_weights_are(
     lines = [line for line in csv.DictReader((folder / "table.csv").open()) if line["metric"] == "fid"]
     assert all(float(line["measured"]) > 0 for line in lines)
     assert {line["against_reference"] for line in lines} == {""}  # a distance of sets has no pairs
-    monkeypatch.setattr(weights, "inception", lambda source: Colours("untrained (random weights)"))
-    assert program.reproduce("msanet.table3", "demo", [*overrides, "weights.inception=random"]) == 0
+    monkeypatch.setattr(pretrained_files, "inception", lambda source: Colours("untrained (random weights)"))
+    assert reproduce("msanet.table3", "demo", [*overrides, "weights.inception=random"]) == 0
     assert "AN UNTRAINED NETWORK: these numbers are no FID" in capsys.readouterr().out
 
 
@@ -274,13 +282,13 @@ def test_lpips_is_measured_picture_by_picture_where_the_weights_are(
         table, metrics=(*table.metrics, spec.Metric("lpips", "LPIPS", 3, higher=False)), rows=rows
     )
     monkeypatch.setattr(spec, "load", lambda id: with_lpips)
-    monkeypatch.setenv(weights.FOLDER, str(tmp_path / "none"))
+    monkeypatch.setenv(pretrained_files.FOLDER, str(tmp_path / "none"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
-    assert program.reproduce("msanet.table3", "demo", overrides) == 0
+    assert reproduce("msanet.table3", "demo", overrides) == 0
     printed = capsys.readouterr().out
     assert "- LPIPS: not available: alexnet-owt-7be5be79.pth (torchvision's AlexNet" in printed
     assert "not available" in next(line for line in printed.splitlines() if line.startswith("| MUM "))
-    assert program.reproduce("msanet.table3", "demo", [*overrides, "weights.alexnet=random"]) == 0
+    assert reproduce("msanet.table3", "demo", [*overrides, "weights.alexnet=random"]) == 0
     assert "AN UNTRAINED NETWORK: these numbers are no LPIPS" in capsys.readouterr().out
     tables = tmp_path / "runs" / "tables"
     files = sorted(tables.glob("msanet.table3-demo*/table.csv"), key=lambda file: file.stat().st_mtime)
@@ -296,7 +304,7 @@ def test_times_per_picture_are_columns_without_intervals(
     table = spec.load("msanet.table3")
     times = tuple(spec.Metric(key, key, 4, "s", higher=False) for key in spec.TIMES)
     monkeypatch.setattr(spec, "load", lambda id: dataclasses.replace(table, metrics=(*table.metrics, *times)))
-    assert program.reproduce("msanet.table3", "demo", overrides) == 0
+    assert reproduce("msanet.table3", "demo", overrides) == 0
     printed = capsys.readouterr().out
     assert "- Seconds: one picture at a time, float32, " in printed
     assert "- Training time: per picture of a batch" in printed
@@ -329,7 +337,7 @@ def test_protocols_are_compared_on_one_evaluation(overrides: list[str], tmp_path
     results = measure.measure(table, "demo", [0], overrides)
     assert len(list((tmp_path / "runs").glob("*/*/seed0/run.json"))) == 1
     names = [row.protocol for row in table.rows]
-    config = configs.compose(["experiment=msanet_places2_mum", "scale=demo", "masks=irregular", *overrides])
+    config = compose_config(["experiment=msanet_places2_mum", "scale=demo", "masks=irregular", *overrides])
     for name in names:
         config.evaluation.protocol = name
         alone = measure._train(config, name)
@@ -337,7 +345,7 @@ def test_protocols_are_compared_on_one_evaluation(overrides: list[str], tmp_path
             assert results[name].summaries[0]["means"][bin] == means
     assert "psnr" not in results["lbam"].values  # pooled, no mean over pictures
     folder = tmp_path / "rendered"
-    text = outputs.write(folder, table, results, "demo", overrides)
+    text = write_table(folder, table, results, "demo", overrides)
     assert text.count("\n- Protocol `") == len(names)
     lines = [line for line in csv.DictReader((folder / "table.csv").open()) if line["bin"] == "0.2-0.3"]
     assert {line["protocol"] for line in lines} == set(names)
@@ -354,15 +362,15 @@ def test_protocols_are_compared_on_one_evaluation(overrides: list[str], tmp_path
 def test_a_row_that_fails_leaves_the_others_and_says_why(
     overrides: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    original = train.run
+    original = run_training
 
-    def failing(config: configs.DictConfig, label: str = "") -> Path:
+    def failing(config: DictConfig, label: str = "") -> Path:
         if config.name.endswith("msag"):
             raise UserError("the disk of row one is full")
         return original(config, label)
 
-    monkeypatch.setattr(train, "run", failing)
-    assert program.reproduce("msanet.table3", "demo", overrides) == 1
+    monkeypatch.setattr("inpaintlab.training.run.run_training", failing)
+    assert reproduce("msanet.table3", "demo", overrides) == 1
     printed = capsys.readouterr().out
     assert "No-MUM: not available: the disk of row one is full" in printed
     assert "1.435 M" not in printed  # narrow networks here
@@ -370,12 +378,12 @@ def test_a_row_that_fails_leaves_the_others_and_says_why(
 
 
 def test_rows_on_different_pairs_are_refused(overrides: list[str], folder: Path) -> None:
-    program.reproduce("msanet.table3", "demo", overrides)
-    config = configs.compose(["experiment=msanet_places2_mum", "scale=demo", *overrides])
-    (metrics,) = configs.run_folder(config).glob("evaluation-*/metrics.json")
+    reproduce("msanet.table3", "demo", overrides)
+    config = compose_config(["experiment=msanet_places2_mum", "scale=demo", *overrides])
+    (metrics,) = run_folder(config).glob("evaluation-*/metrics.json")
     metrics.write_text(metrics.read_text().replace('"pairs_digest": "', '"pairs_digest": "0'))
     with pytest.raises(UserError, match="were evaluated on different pairs"):
-        program.reproduce("msanet.table3", "demo", overrides)
+        reproduce("msanet.table3", "demo", overrides)
 
 
 @pytest.mark.parametrize(
@@ -388,16 +396,18 @@ def test_rows_on_different_pairs_are_refused(overrides: list[str], folder: Path)
 )
 def test_overrides_may_stand_anywhere(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[object, ...]] = []
-    monkeypatch.setattr(program, "reproduce", lambda id, scale, overrides, **_: seen.append((id, scale, overrides)))
-    program.main(arguments)
+    monkeypatch.setattr(
+        table_command, "reproduce", lambda id, scale, overrides, **_: seen.append((id, scale, overrides))
+    )
+    table_command.main(arguments)
     assert seen == [("msanet.table3", "demo", ["seed=0,1,2", "batches=3"])]
 
 
 def test_wrong_overrides_stop_before_any_training(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "run", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("inpaintlab.training.run.run_training", lambda *_: pytest.fail("trained"))
     for bad, message in (("batchs=3", "did you mean batches"), ("seed=0;1", "whole numbers separated by commas")):
         with pytest.raises(UserError, match=message):
-            program.reproduce("msanet.table3", "demo", [*overrides, bad])
+            reproduce("msanet.table3", "demo", [*overrides, bad])
 
 
 def test_publishing_fills_marked_blocks_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

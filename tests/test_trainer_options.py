@@ -11,13 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import DictConfig
 from PIL import Image
 
-from inpaintlab import checkpoint, evaluate, train
-from inpaintlab import config as configs
+from inpaintlab.checkpoints import checkpoint
+from inpaintlab.commands import evaluate
+from inpaintlab.config.compose import compose_config
+from inpaintlab.config.run_folder import run_folder
 from inpaintlab.errors import UserError
+from inpaintlab.training.run import run_training
 
-Compose = Callable[..., configs.DictConfig]
+Compose = Callable[..., DictConfig]
 
 
 def content(folder: Path) -> dict[str, object]:
@@ -37,8 +41,8 @@ def stop_and_resume(compose: Compose, tmp_path: Path, monkeypatch: pytest.Monkey
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
-            train.run(config)
-    return train.run(config)
+            run_training(config)
+    return run_training(config)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +57,7 @@ def stop_and_resume(compose: Compose, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_resumed_equals_uninterrupted_bit_for_bit(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
-    whole = train.run(compose(*options))
+    whole = run_training(compose(*options))
     resumed = stop_and_resume(compose, tmp_path, monkeypatch, *options)
     for key in ("state_dict", checkpoint.AVERAGE):
         one, two = content(whole).get(key, {}), content(resumed).get(key, {})
@@ -64,19 +68,19 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
 
 
 def test_what_changes_the_learning_is_part_of_the_runs_name(compose: Compose) -> None:
-    plain = configs.run_folder(compose())
+    plain = run_folder(compose())
     for same in ("trainer.compile=true", "trainer.health=continue", "trainer.accumulate=1", "trainer.clip_norm=null"):
-        assert configs.run_folder(compose(same)) == plain
+        assert run_folder(compose(same)) == plain
     for other in ("trainer.accumulate=2", "trainer.clip_norm=1", "trainer.average=0.9"):
-        assert configs.run_folder(compose(other)) != plain
+        assert run_folder(compose(other)) != plain
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
 def test_a_batch_in_parts_trains_the_same_weights(compose: Compose, precision: str) -> None:
     options = ["data.batch_size=4", f"trainer.precision={precision}"]
-    whole = generator(train.run(compose(*options)))
-    parts = generator(train.run(compose(*options, "trainer.accumulate=4")))
-    start = generator(train.run(compose(*options, "model.optimizer_g.lr=0")))
+    whole = generator(run_training(compose(*options)))
+    parts = generator(run_training(compose(*options, "trainer.accumulate=4")))
+    start = generator(run_training(compose(*options, "model.optimizer_g.lr=0")))
 
     def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
         return torch.cat([(a[name] - b[name]).flatten() for name in a]).norm().item()
@@ -89,18 +93,18 @@ def test_averaged_weights_follow_the_recurrence_and_can_be_used(
     compose: Compose, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history: list[dict[str, torch.Tensor]] = []
-    from inpaintlab.averaging import Average
+    from inpaintlab.training.weight_averaging import WeightAveraging
 
-    update = Average.on_train_batch_end
+    update = WeightAveraging.on_train_batch_end
 
-    def watched(self: Average, trainer: object, module: object, *rest: object) -> None:
+    def watched(self: WeightAveraging, trainer: object, module: object, *rest: object) -> None:
         if not history:
             history.append({k: v.clone() for k, v in self.weights.items()})
         history.append({k: v.clone() for k, v in module.generator.state_dict().items()})  # type: ignore[attr-defined]
         update(self, trainer, module, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Average, "on_train_batch_end", watched)
-    run = train.run(compose("trainer.average=0.25", "evaluation.average=true", "trainer.validate_every=4"))
+    monkeypatch.setattr(WeightAveraging, "on_train_batch_end", watched)
+    run = run_training(compose("trainer.average=0.25", "evaluation.average=true", "trainer.validate_every=4"))
     expected = history[0]
     for steps, weights in enumerate(history[1:], 1):
         decay = min(0.25, (1 + steps) / (10 + steps))
@@ -113,9 +117,7 @@ def test_averaged_weights_follow_the_recurrence_and_can_be_used(
 
     last = run / "checkpoints" / checkpoint.LAST
     results = [
-        evaluate.run(
-            configs.compose([f"checkpoint={last}", f"out={tmp_path}", f"evaluation.average={use}"], "evaluate")
-        )
+        evaluate.run(compose_config([f"checkpoint={last}", f"out={tmp_path}", f"evaluation.average={use}"], "evaluate"))
         for use in ("false", "true")
     ]
     assert results[0]["weights"] != results[1]["weights"]
@@ -123,7 +125,7 @@ def test_averaged_weights_follow_the_recurrence_and_can_be_used(
     assert results[0]["pairs_digest"] == results[1]["pairs_digest"]
     Image.fromarray(np.full((48, 60), 255, np.uint8) * (np.arange(60) < 20)).save(tmp_path / "mask.png")
     fill = ["--checkpoint", str(last), "--image", str(folder / "test" / "0.png"), "--mask", str(tmp_path / "mask.png")]
-    from inpaintlab import inpaint
+    from inpaintlab.commands import inpaint
 
     for extra in ([], ["--average"]):
         inpaint.main([*fill, "--out", str(tmp_path / f"filled{len(extra)}.png"), *extra])
@@ -132,10 +134,10 @@ def test_averaged_weights_follow_the_recurrence_and_can_be_used(
 
 def test_averaged_weights_that_are_not_there_are_asked_for(compose: Compose) -> None:
     with pytest.raises(UserError, match="evaluation.average needs a run with averaged weights: trainer.average=0.999"):
-        train.run(compose("evaluation.average=true"))
+        run_training(compose("evaluation.average=true"))
     with pytest.raises(UserError, match="trainer.average=1.5 must lie between 0 and 1"):
-        train.run(compose("trainer.average=1.5"))
-    run = train.run(compose("batches=1"))
+        run_training(compose("trainer.average=1.5"))
+    run = run_training(compose("batches=1"))
     with pytest.raises(UserError, match="has no averaged weights"):
         checkpoint.load(run / "checkpoints" / checkpoint.LAST, average=True)
 
@@ -144,10 +146,10 @@ def test_averaged_weights_that_are_not_there_are_asked_for(compose: Compose) -> 
 def test_compiled_trains_the_weights_of_the_same_names_and_resumes(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = generator(train.run(compose()))
+    plain = generator(run_training(compose()))
     run = stop_and_resume(compose, tmp_path, monkeypatch, "trainer.compile=true")
     assert json.loads((run / "run.json").read_text())["compiled"] is True
-    whole = generator(train.run(compose("trainer.compile=true", f"output={tmp_path / 'whole'}")))
+    whole = generator(run_training(compose("trainer.compile=true", f"output={tmp_path / 'whole'}")))
     for name, value in generator(run).items():
         assert torch.equal(value, whole[name]), name
         torch.testing.assert_close(value, plain[name], rtol=1e-3, atol=2e-5)
@@ -162,7 +164,8 @@ def test_parts_in_two_processes_train_the_weights_of_one(tiny: list[str], tmp_pa
         command = [
             sys.executable,
             "-m",
-            "inpaintlab.train",
+            "inpaintlab",
+            "train",
             *options,
             f"output={tmp_path / name}",
             "trainer.precision=32",
@@ -174,7 +177,7 @@ def test_parts_in_two_processes_train_the_weights_of_one(tiny: list[str], tmp_pa
         torch.testing.assert_close(weights[1][key], weights[0][key], rtol=1e-4, atol=2e-6)
     # What two processes evaluated together is what one evaluates alone, to the last digit.
     last = run / "checkpoints" / checkpoint.LAST
-    alone = evaluate.run(configs.compose([f"checkpoint={last}", f"out={tmp_path / 'alone'}", "device=cpu"], "evaluate"))
+    alone = evaluate.run(compose_config([f"checkpoint={last}", f"out={tmp_path / 'alone'}", "device=cpu"], "evaluate"))
     (together,) = run.glob("evaluation-*")
     for file in ("per_picture.csv", "pairs.csv"):
         assert (together / file).read_text() == (Path(alone["folder"]) / file).read_text()

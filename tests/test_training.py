@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig
 
-from inpaintlab import callbacks, checkpoint, train
-from inpaintlab import config as configs
+from inpaintlab.checkpoints import checkpoint
+from inpaintlab.config.run_folder import run_folder
 from inpaintlab.errors import UserError
-from inpaintlab.papers.health import LossNotFinite
 from inpaintlab.papers.msanet import MSANet
+from inpaintlab.training import callbacks
+from inpaintlab.training.health import LossNotFinite
+from inpaintlab.training.run import finished_run, run_training
 
-Compose = Callable[..., configs.DictConfig]
+Compose = Callable[..., DictConfig]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -48,8 +51,8 @@ def test_a_run_leaves_what_it_says_and_is_not_trained_twice(
     compose: Compose, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = compose("trainer.sample_every=4", "trainer.validate_every=4")
-    folder = train.run(config)
-    assert folder == configs.run_folder(config)
+    folder = run_training(config)
+    assert folder == run_folder(config)
     record = json.loads((folder / "run.json").read_text())
     assert record["state"] == "finished"
     assert record["batches"] == 4
@@ -59,8 +62,8 @@ def test_a_run_leaves_what_it_says_and_is_not_trained_twice(
     log = (folder / "csv" / "version_0" / "metrics.csv").read_text()
     assert "train/style" in log
     assert "val/psnr/all" in log
-    monkeypatch.setattr(train, "_train", lambda *_: pytest.fail("trained again"))
-    train.run(config)
+    monkeypatch.setattr("inpaintlab.training.run._train", lambda *_: pytest.fail("trained again"))
+    run_training(config)
     assert "finished already" in capsys.readouterr().out
 
 
@@ -69,32 +72,32 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     options = ["batches=7", f"data.workers={workers}", "trainer.checkpoint_every=2"]
-    whole = weights(train.run(compose(*options)))
+    whole = weights(run_training(compose(*options)))
     config = compose(*options, f"output={tmp_path / 'stopped'}")
     for batches in (3, 5):  # in the middle of an epoch; the last saved batches are 2 and 4
         with monkeypatch.context() as patch:
             stop_after(patch, batches)
             with pytest.raises((KeyboardInterrupt, SystemExit)):
-                train.run(config)
-        folder = configs.run_folder(config)
-        assert train.finished(folder) is None
+                run_training(config)
+        folder = run_folder(config)
+        assert finished_run(folder) is None
         assert checkpoint.read(folder / "checkpoints" / checkpoint.LAST)["batches_done"] == batches - 1
-    assert_equal(weights(train.run(config)), whole)
+    assert_equal(weights(run_training(config)), whole)
 
 
 def test_torn_checkpoint_falls_back_to_the_one_before(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = weights(train.run(compose("batches=5")))
+    whole = weights(run_training(compose("batches=5")))
     config = compose("batches=5", f"output={tmp_path / 'torn'}")
     stop_after(monkeypatch, 5)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        train.run(config)
+        run_training(config)
     monkeypatch.undo()
-    last = configs.run_folder(config) / "checkpoints" / checkpoint.LAST
+    last = run_folder(config) / "checkpoints" / checkpoint.LAST
     content = last.read_bytes()
     last.write_bytes(content[: len(content) // 2])
-    assert_equal(weights(train.run(config)), whole)
+    assert_equal(weights(run_training(config)), whole)
     assert "cannot be read as a checkpoint" in capsys.readouterr().out
 
 
@@ -112,8 +115,8 @@ def test_nan_names_the_term_and_keeps_the_last_good_checkpoint(
     monkeypatch.setattr(MSANet, "generator_terms", poisoned)
     config = compose()
     with pytest.raises(LossNotFinite, match="term `style`, `total` became NaN or infinite in batch 2"):
-        train.run(config)
-    good = checkpoint.read(configs.run_folder(config) / "checkpoints" / checkpoint.LAST)
+        run_training(config)
+    good = checkpoint.read(run_folder(config) / "checkpoints" / checkpoint.LAST)
     assert good["batches_done"] == 2
     assert all(bool(torch.isfinite(value).all()) for value in good["state_dict"].values())
 
@@ -123,16 +126,16 @@ def test_bad_pictures_and_unwritable_output_stop_before_training(
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PermissionError, match="cannot write into the output folder"):
-        train.run(compose(f"output={tmp_path / 'file'}"))
+        run_training(compose(f"output={tmp_path / 'file'}"))
     (folder / "train" / "broken.png").write_text("x")
     config = compose()
     with pytest.raises(UserError, match=r"broken\.png"):
-        train.run(config)
-    assert not (configs.run_folder(config) / "run.json").exists()
+        run_training(config)
+    assert not (run_folder(config) / "run.json").exists()
 
 
 def test_precision_probe_and_record(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from inpaintlab import precision
+    from inpaintlab.training import precision
 
     plain, mixed = precision.probe("cpu")
     assert plain > 0
@@ -145,15 +148,15 @@ def test_precision_probe_and_record(compose: Compose, tmp_path: Path, monkeypatc
     for faster, expected in ((0.5, "32"), (9.0, "32")):  # the first answer stays
         monkeypatch.setattr(precision, "probe", lambda device, faster=faster: (faster, 1.0))
         assert precision.choose("auto", "auto", "cpu", memory).precision == expected
-    with pytest.raises(UserError, match="known are 32, bf16-mixed, auto"):
+    with pytest.raises(UserError, match="must be one of 32, bf16-mixed, auto"):
         precision.choose("16", "auto", "cpu")
-    folder = train.run(compose("trainer.precision=bf16-mixed", "batches=2"))
+    folder = run_training(compose("trainer.precision=bf16-mixed", "batches=2"))
     assert json.loads((folder / "run.json").read_text())["precision"]["precision"] == "bf16-mixed"
     assert weights(folder)["generator.extract_first.0.weight"].dtype == torch.float32
 
 
 def test_learning_rate_schedule_counts_batches(compose: Compose) -> None:
-    folder = train.run(compose("model.scheduler.milestones=[2]", "model.scheduler.gamma=0.5"))
+    folder = run_training(compose("model.scheduler.milestones=[2]", "model.scheduler.gamma=0.5"))
     import csv
 
     with (folder / "csv" / "version_0" / "metrics.csv").open() as file:
@@ -163,10 +166,10 @@ def test_learning_rate_schedule_counts_batches(compose: Compose) -> None:
 
 def test_a_run_begins_with_the_generator_of_init_from(compose: Compose, tmp_path: Path) -> None:
     small = ["data.geometry.size=128", "batches=1"]
-    first = train.run(compose(*small, experiment="pconv_places2"))
+    first = run_training(compose(*small, experiment="pconv_places2"))
     start = f"init_from={first}/checkpoints/last.ckpt"
     second = compose(*small, start, "model.optimizer_g.lr=0", experiment="pconv_places2_finetune")
-    before, after = weights(first), weights(train.run(second))
+    before, after = weights(first), weights(run_training(second))
     for name in before:
         if "running" not in name and "num_batches" not in name:
             assert torch.equal(before[name], after[name]), name
@@ -174,16 +177,16 @@ def test_a_run_begins_with_the_generator_of_init_from(compose: Compose, tmp_path
     assert encoder
     assert all(torch.equal(before[name], after[name]) for name in encoder)  # frozen in the second phase
     with pytest.raises(UserError, match="is a checkpoint of pconv, not of msanet"):
-        train.run(compose(start))
+        run_training(compose(start))
     with pytest.raises(UserError, match="begins with a trained generator: give it as init_from=CHECKPOINT"):
-        train.run(compose(*small, experiment="pconv_places2_finetune"))
+        run_training(compose(*small, experiment="pconv_places2_finetune"))
 
 
 @pytest.mark.slow
 def test_a_gan_trains_in_two_processes(tiny: list[str], tmp_path: Path) -> None:
     extra = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.log_every=1", "batches=2"]
     overrides = ["experiment=lbam_paris", *tiny, *extra, "data.geometry.size=128", "data.batch_size=4"]
-    command = [sys.executable, "-m", "inpaintlab.train", *overrides, "model.discriminator.width=0.25"]
+    command = [sys.executable, "-m", "inpaintlab", "train", *overrides, "model.discriminator.width=0.25"]
     command.append("trainer.sample_every=1")  # by the first process alone
     subprocess.run(command, check=True, cwd=tmp_path, timeout=300)
     (folder,) = (tmp_path / "runs").glob("lbam_paris/*/seed0")
@@ -206,7 +209,15 @@ def test_two_processes_train_the_same_weights_as_one(tiny: list[str], tmp_path: 
             f"output={tmp_path / name}",
             "trainer.validate_every=4",
         ]
-        command = [sys.executable, "-m", "inpaintlab.train", *overrides, "trainer.precision=32", "trainer.log_every=1"]
+        command = [
+            sys.executable,
+            "-m",
+            "inpaintlab",
+            "train",
+            *overrides,
+            "trainer.precision=32",
+            "trainer.log_every=1",
+        ]
         subprocess.run(command, check=True, cwd=tmp_path, timeout=300)
         (folders[name],) = (tmp_path / name).glob("*/*/seed0")
     one, two = (weights(folder) for folder in folders.values())

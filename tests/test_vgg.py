@@ -8,8 +8,8 @@ from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from inpaintlab.errors import UserError
-from inpaintlab.layers.colour import ImagenetScale
-from inpaintlab.networks.vgg import Vgg16, layer_names
+from inpaintlab.layers.imagenet_scale import ImagenetScale
+from inpaintlab.networks.extractors.vgg import Vgg16, layer_names
 
 
 def features_only() -> nn.Module:
@@ -61,6 +61,6 @@ def test_wrong_weights_and_names_are_refused() -> None:
         Vgg16(weights)
     with pytest.raises(ValueError, match="weights='pretrained'"):
         Vgg16("pretrained")
-    with pytest.raises(ValueError, match="known are relu1_1"):
+    with pytest.raises(ValueError, match="must be one of relu1_1"):
         Vgg16("random", layers=["conv1"])
     assert len(layer_names()) == 13 + 5

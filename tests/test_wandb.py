@@ -11,14 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 from PIL import Image
 
-from inpaintlab import config as configs
-from inpaintlab import train, wandb_log
+from inpaintlab.config.compose import compose_config
 from inpaintlab.errors import UserError
-from inpaintlab.tables import spec, to_wandb
+from inpaintlab.tables import spec, wandb_table
+from inpaintlab.tracking import offline_wandb
+from inpaintlab.training.run import run_training
 
-Compose = Callable[..., configs.DictConfig]
+Compose = Callable[..., DictConfig]
 PANELS = {
     "train/total", "train/lr_g", "val/psnr/all", "speed/pictures_per_second",
     "speed/waiting_for_data", "memory/process_gb", "health/gradient_norm_generator", "health/feature_size",
@@ -50,9 +52,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def read(folder: Path) -> wandb_log.Run:
+def read(folder: Path) -> offline_wandb.Run:
     deadline = time.monotonic() + 60
-    while not (run := wandb_log.read(folder)).ended:
+    while not (run := offline_wandb.read(folder)).ended:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     return run
@@ -64,7 +66,7 @@ def test_every_system_logs_the_same_panels(compose: Compose, home: Path, experim
     extra, own = SYSTEMS[experiment]
     options = ["logger=wandb", "trainer.validate_every=2", "trainer.sample_every=2", "batches=2", *extra]
     config = compose(*options, experiment=experiment)
-    run = read(train.run(config))
+    run = read(run_training(config))
     assert PANELS | own <= set(run.curves), (PANELS | own) - set(run.curves)
     steps = [2] if experiment.startswith("deepfill_v1") else [1, 2]  # its critics alone learn from the first batch
     assert sorted(run.curves["train/total"]) == steps
@@ -83,7 +85,7 @@ def test_every_system_logs_the_same_panels(compose: Compose, home: Path, experim
 @pytest.mark.slow
 def test_a_run_that_is_stopped_and_resumed_is_one_run(tiny: list[str], tmp_path: Path, home: Path) -> None:
     options = ["experiment=msanet_places2_mum", *tiny, "logger=wandb", "batches=40", "data.workers=1"]
-    command = [sys.executable, "-m", "inpaintlab.train", *options, "trainer.checkpoint_every=1000"]
+    command = [sys.executable, "-m", "inpaintlab", "train", *options, "trainer.checkpoint_every=1000"]
     process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
     deadline = time.monotonic() + 120
     while not [p for p in tmp_path.glob("runs/*/*/seed0/csv/*/metrics.csv") if len(p.read_text().splitlines()) > 3]:
@@ -107,7 +109,7 @@ def test_a_table_groups_its_runs_and_adds_published_and_measured_values(
     tiny: list[str], tmp_path: Path, home: Path
 ) -> None:
     options = [*(o for o in tiny if not o.startswith("scale=")), "logger=wandb", "batches=2", "trainer.sample_every=2"]
-    command = [sys.executable, "-m", "inpaintlab.cli", "table", "msanet.table3", *options]
+    command = [sys.executable, "-m", "inpaintlab", "table", "msanet.table3", *options]
     subprocess.run(command, check=True, cwd=tmp_path, timeout=300)
     for row, label in (("msag", "No-MUM"), ("mum", "MUM")):  # two trainings of one process are two runs
         (folder,) = (tmp_path / "runs").glob(f"msanet_places2_{row}/*/seed0")
@@ -115,7 +117,7 @@ def test_a_table_groups_its_runs_and_adds_published_and_measured_values(
         assert run.group == "msanet.table3"
         assert run.name == f"{label} seed0"
         table = run.tables["results/msanet.table3"]
-        assert table["columns"] == list(to_wandb.COLUMNS)
+        assert table["columns"] == list(wandb_table.COLUMNS)
         first = dict(zip(table["columns"], table["data"][0], strict=True))
         assert first["row"] == label
         assert first["published"] == {"msag": 26.58, "mum": 26.615}[row]
@@ -131,11 +133,11 @@ def test_names_of_rows_survive_hydras_grammar() -> None:
     table = spec.load("lbam.table2")
     for label in ("Ours(unlearned)", "it's 3x3, {a: b} [c]", "w/o adversarial"):
         row = spec.Row(label, "lbam_paris_3x3")
-        config = configs.compose(["logger=wandb", "scale=demo", *to_wandb.overrides(table, row, 3)])
+        config = compose_config(["logger=wandb", "scale=demo", *wandb_table.overrides(table, row, 3)])
         assert config.logger.wandb.name == f"{label} seed3"
         assert config.logger.wandb.group == "lbam.table2"
 
 
 def test_a_run_without_a_log_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no offline W&B log; train with logger=wandb"):
-        wandb_log.read(tmp_path)
+        offline_wandb.read(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 import trees
 
 from inpaintlab.errors import UserError
-from inpaintlab.programs import explain
+from inpaintlab.utils.process import explain
 
 KEEPS_ITS_LOADER = """
 import multiprocessing, sys
@@ -46,7 +46,7 @@ def test_an_error_in_a_worker_is_one_sentence(tmp_path: Path) -> None:
         trees.picture(tmp_path / "pictures" / "train" / f"{i}.png", (64, 64))
     trees.picture(tmp_path / "masks" / "another.png", (64, 64), mode="L")
     options = [f"data.root={tmp_path / 'pictures'}", f"masks.root={tmp_path / 'masks'}", "data.pairing=same_name"]
-    command = [sys.executable, "-m", "inpaintlab.cli", "data", "pairs", "out.csv", "data=folder", "masks=nvidia_drawn"]
+    command = [sys.executable, "-m", "inpaintlab", "data", "pairs", "out.csv", "data=folder", "masks=nvidia_drawn"]
     command += [*options, "data.workers=1"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert result.returncode == 1

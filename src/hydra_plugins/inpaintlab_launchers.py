@@ -12,7 +12,7 @@ from hydra.plugins.launcher import Launcher
 
 
 class Local(Launcher):
-    """See `inpaintlab.sweep.Local`."""
+    """See `inpaintlab.sweep.local.LocalLauncher`."""
 
     def __init__(self, **options: Any) -> None:
         self.options = options
@@ -22,28 +22,28 @@ class Local(Launcher):
 
     def make(self) -> Any:
         """What runs the jobs."""
-        from inpaintlab.sweep import Local
+        from inpaintlab.sweep.local import LocalLauncher
 
-        return Local(**self.options)
+        return LocalLauncher(**self.options)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs, and raise UserError at the end if one is not finished."""
-        from inpaintlab import sweep
+        from inpaintlab.sweep.jobs import require_finished, run_jobs
 
         launcher, state = self.make(), Singleton.get_state()
         GlobalHydra.instance().clear()  # every job composes a config of its own
         try:
-            jobs = sweep.run(job_overrides, launcher)
+            jobs = run_jobs(job_overrides, launcher)
         finally:
             Singleton.set_state(state)
-        sweep.require_all(jobs)
+        require_finished(jobs)
         return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
 
 
 class Slurm(Local):
-    """See `inpaintlab.slurm.Slurm`."""
+    """See `inpaintlab.sweep.slurm.SlurmLauncher`."""
 
     def make(self) -> Any:
-        from inpaintlab.slurm import Slurm
+        from inpaintlab.sweep.slurm import SlurmLauncher
 
-        return Slurm(**self.options)
+        return SlurmLauncher(**self.options)

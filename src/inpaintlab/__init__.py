@@ -1,3 +1,3 @@
 """Attention-based image inpainting systems, re-implemented from their papers."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

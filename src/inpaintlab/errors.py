@@ -1,7 +1,32 @@
-"""What the user can mend. The programs print these as one sentence, everything else with its traceback."""
+"""Errors that the user can correct. Programs print them as one sentence and everything else with its traceback."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
-    """The input is at fault; the message says what came, what is accepted and what to do."""
+    """The input is wrong. The message says what was given, what is accepted and what to do."""
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raise unless `value` is one of `choices`.
+
+    Args:
+        name: of the option, as the user writes it.
+
+    Raises:
+        UserError: listing the choices, and the nearest one if the value looks like a typing error.
+    """
+    known = list(choices)
+    if value in known:
+        return
+    shown = ", ".join("null" if choice is None else str(choice) for choice in known)
+    raise UserError(f"{name} must be one of {shown}; got {value!r}{did_you_mean(value, known)}")
+
+
+def did_you_mean(value: object, choices: Iterable[object]) -> str:
+    """A hint "; did you mean X?" for a value that is close to one of `choices`, otherwise an empty string."""
+    found = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1, cutoff=0.5)
+    return f"; did you mean {found[0]}?" if found else ""

@@ -12,12 +12,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from inpaintlab.batch import Batch
+from inpaintlab.data.datasets.folder import PictureSource
 from inpaintlab.data.failures import Failures
 from inpaintlab.data.geometry import Geometry
-from inpaintlab.data.holes import HoleSource
+from inpaintlab.data.holes.overlap import masks_are_shared
+from inpaintlab.data.holes.source import HoleSource
 from inpaintlab.data.pairs import PairSet, describe, digest, read_manifest
-from inpaintlab.data.pictures import PictureSource
-from inpaintlab.data.seen import masks_are_shared
 from inpaintlab.data.stream import Stream, TrainSet
 from inpaintlab.data.workers import loader
 from inpaintlab.errors import UserError

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inpaintlab.errors import check_choice
+
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
 
 Picture = NDArray[np.uint8]
@@ -37,8 +39,7 @@ class Geometry:
     """
 
     def __init__(self, size: int, kind: str = "random_crop", short_side: int | None = None, flip: float = 0.5) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"geometry kind={kind!r} is unknown; known are {', '.join(KINDS)}")
+        check_choice("geometry kind", kind, KINDS)
         if short_side is not None and short_side < size:
             raise ValueError(f"short_side={short_side} is smaller than the crop, size={size}")
         if short_side is not None and kind != "short_side_then_random_crop":

@@ -34,7 +34,7 @@ def numbers(protocol: str, pictures: int, bins: int, seed: int) -> Sequence[int]
         chosen = seeds.generator("one per picture", seed).integers(bins, size=pictures)
         return [int(n) for n in np.arange(pictures) * bins + chosen]
     if drawn is None:
-        raise UserError(f"data.pairing={protocol} is unknown; known are {', '.join(PROTOCOLS)}")
+        raise UserError(f"data.pairing must be one of {', '.join(PROTOCOLS)}; got {protocol!r}")
     count = int(drawn[1])
     if not 0 < count <= pictures:
         raise UserError(f"data.pairing={protocol}: there are {pictures} pictures, not {count}")

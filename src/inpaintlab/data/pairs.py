@@ -15,15 +15,15 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from inpaintlab.atomic import replacing
-from inpaintlab.data import bins as hole_bins
 from inpaintlab.data import pairing, seeds
-from inpaintlab.data.files import Picture
+from inpaintlab.data.files.images import Picture
+from inpaintlab.data.files.items import Item
 from inpaintlab.data.geometry import Geometry
-from inpaintlab.data.holes import Hole, HoleSource
-from inpaintlab.data.items import Item
+from inpaintlab.data.holes import bins as hole_bins
+from inpaintlab.data.holes.source import Hole, HoleSource
 from inpaintlab.data.stream import sample
 from inpaintlab.errors import UserError
+from inpaintlab.utils.atomic_write import replacing
 
 OTHER = "other"  # the bin of a hole that is in none, where holes are not chosen by bin
 NAMES = "surrogateescape"  # how a manifest keeps file names that are not UTF-8

@@ -12,10 +12,10 @@ from torch.utils.data import Dataset, Sampler
 
 from inpaintlab.data import seeds
 from inpaintlab.data.failures import NAMED
-from inpaintlab.data.files import BadPicture, Picture
+from inpaintlab.data.files.images import BadPicture, Picture
+from inpaintlab.data.files.items import Item
 from inpaintlab.data.geometry import Geometry
-from inpaintlab.data.holes import Hole, HoleSource
-from inpaintlab.data.items import Item
+from inpaintlab.data.holes.source import Hole, HoleSource
 from inpaintlab.errors import UserError
 
 Key = tuple[int, int, int]  # epoch, index of the picture, number of the batch

@@ -12,7 +12,7 @@ import cv2
 import torch
 from torch.utils.data import DataLoader
 
-from inpaintlab.programs import SIGNALS
+from inpaintlab.utils.process import SIGNALS
 
 
 def loader(dataset: Any, workers: int, **options: Any) -> DataLoader[Any]:

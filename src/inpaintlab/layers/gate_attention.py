@@ -17,6 +17,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inpaintlab.errors import check_choice
+
 GATES = ("sigmoid", "none")
 
 
@@ -25,8 +27,7 @@ class _Gate(nn.Module):
 
     def __init__(self, kind: str, last: nn.Conv2d) -> None:
         super().__init__()
-        if kind not in GATES:
-            raise ValueError(f"gate={kind!r} is unknown; known are {', '.join(GATES)}")
+        check_choice("gate", kind, GATES)
         self.kind = kind
         if kind == "none":
             assert last.bias is not None

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inpaintlab.errors import check_choice
+
 # Allowed ranges, from the released code (the paper gives none).
 RANGES = {"a": (1.01, 6.0), "mu": (0.1, 3.0), "gamma_left": (0.5, 2.0), "gamma_right": (0.5, 2.0)}
 
@@ -127,13 +129,11 @@ UPDATES: dict[str, Callable[[], nn.Module]] = {"power": PowerUpdate, **_SHARED}
 
 def attention(name: str, **initial: Any) -> nn.Module:
     """The attention activation g_A called `name`; `initial` are the numbers of a Gaussian, unused by the others."""
-    if name not in ATTENTIONS:
-        raise ValueError(f"activation={name!r} is unknown; known are {', '.join(ATTENTIONS)}")
+    check_choice("activation", name, ATTENTIONS)
     return ATTENTIONS[name](**initial) if name == "gaussian" else ATTENTIONS[name]()
 
 
 def update(name: str) -> nn.Module:
     """The mask update g_M called `name`."""
-    if name not in UPDATES:
-        raise ValueError(f"update_activation={name!r} is unknown; known are {', '.join(UPDATES)}")
+    check_choice("update_activation", name, UPDATES)
     return UPDATES[name]()

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inpaintlab.layers import strided
+from inpaintlab.layers import fast_strided_conv
 
 
 class MaxPoolMaskUpdate(nn.Module):
@@ -128,5 +128,5 @@ class LearnableMaskUpdate(nn.Module):
 
     def convolve(self, valid: Tensor, weight: Tensor) -> Tensor:
         if self.conv.stride == (2, 2):
-            return strided.conv2d(valid, weight, padding=int(self.conv.padding[0]))
+            return fast_strided_conv.conv2d(valid, weight, padding=int(self.conv.padding[0]))
         return F.conv2d(valid, weight, None, self.conv.stride, self.conv.padding)

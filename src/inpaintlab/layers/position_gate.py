@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inpaintlab.errors import check_choice
+
 USES = ("scale", "residual", "pool", "literal")
 SCORES = ("linear", "two_layers")
 DOMAINS = ("all", "known")
@@ -33,8 +35,7 @@ class PositionGate(nn.Module):
     def __init__(self, channels: int, *, use: str = "scale", score: str = "linear", domain: str = "all") -> None:
         super().__init__()
         for option, value, known in (("use", use, USES), ("score", score, SCORES), ("domain", domain, DOMAINS)):
-            if value not in known:
-                raise ValueError(f"{option}={value!r} is unknown; known are {', '.join(known)}")
+            check_choice(option, value, known)
         self.use, self.domain = use, domain
         inner = channels // 8 if score == "two_layers" else channels
         last = nn.Conv2d(inner, 1, 1, bias=False)

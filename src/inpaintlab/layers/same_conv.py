@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inpaintlab.errors import check_choice
+
 RULES = ("tf", "port", "mirror")
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"elu": F.elu, "relu": F.relu, "none": lambda x: x}
 
@@ -75,10 +77,8 @@ class SameConv(nn.Conv2d):
         gated: bool = False,
         upsample: bool = False,
     ) -> None:
-        if rule not in RULES:
-            raise ValueError(f"rule={rule!r} is unknown; known are {', '.join(RULES)}")
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation={activation!r} is unknown; known are {', '.join(ACTIVATIONS)}")
+        check_choice("rule", rule, RULES)
+        check_choice("activation", activation, ACTIVATIONS)
         super().__init__(inputs, 2 * outputs if gated else outputs, kernel, stride, dilation=dilation)
         self.rule, self.activation, self.gated, self.upsample = rule, activation, gated, upsample
 

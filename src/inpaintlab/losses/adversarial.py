@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inpaintlab.errors import check_choice
 from inpaintlab.losses.precision import in_float32
 
 Scores = Sequence[Tensor]
@@ -69,8 +70,7 @@ class Wasserstein:
     relativistic = False
 
     def __init__(self, signs: str = "paper") -> None:
-        if signs not in SIGNS:
-            raise ValueError(f"signs={signs!r} is unknown; known are {', '.join(SIGNS)}")
+        check_choice("signs", signs, SIGNS)
         self.sign = -1 if signs == "paper" else 1
 
     @in_float32

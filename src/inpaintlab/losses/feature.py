@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from inpaintlab.errors import check_choice
 from inpaintlab.losses.precision import in_float32
 from inpaintlab.losses.reconstruction import distance
 
@@ -37,8 +38,7 @@ def style(features: Sequence[Tensor], targets: Sequence[Tensor], variant: str = 
             LBAM as released). "literal", LBAM's Eq. 16: the mean over the layers of the 2-norm of the difference of
             unscaled Gram matrices, divided by C^2, per picture; larger by about the number of positions times C.
     """
-    if variant not in STYLES:
-        raise ValueError(f"style variant {variant!r} is unknown; known are {', '.join(STYLES)}")
+    check_choice("style variant", variant, STYLES)
     pairs = list(zip(features, targets, strict=True))
     if variant == "gram_l1":
         return torch.stack([(gram(f) - gram(t)).abs().mean() for f, t in pairs]).sum()

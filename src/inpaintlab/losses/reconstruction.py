@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inpaintlab.errors import check_choice
 from inpaintlab.losses.precision import in_float32
 
 NORMS = ("mse", "literal", "l1")
@@ -20,15 +21,14 @@ def distance(a: Tensor, b: Tensor, norm: str = "mse") -> Tensor:
             12 are printed (about 1/443 of the root mean square for a 256x256 picture); or "l1", the mean absolute
             difference.
     """
+    check_choice("norm", norm, NORMS)
     difference = (a - b).flatten(1)
     if norm == "l1":
         return difference.abs().mean()
     if norm == "mse":
         return difference.square().mean()
-    if norm == "literal":
-        # The tiny constant keeps the gradient of the root finite where a equals b.
-        return ((difference.square().sum(1) + 1e-12).sqrt() / difference.shape[1]).mean()
-    raise ValueError(f"norm={norm!r} is unknown; known are {', '.join(NORMS)}")
+    # The tiny constant keeps the gradient of the root finite where a equals b.
+    return ((difference.square().sum(1) + 1e-12).sqrt() / difference.shape[1]).mean()
 
 
 @in_float32

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from inpaintlab.metrics.image_metrics import Picture, require
 from inpaintlab.metrics.protocols import Column
-from inpaintlab.networks.pretrained import UNTRAINED, require_entries, require_random
+from inpaintlab.networks.extractors.weight_checks import UNTRAINED, require_entries, require_random
 
 KEY = "lpips"
 LEAST = 32  # pixels a side: AlexNet leaves nothing of smaller pictures

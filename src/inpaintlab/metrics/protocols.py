@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inpaintlab.errors import UserError
+from inpaintlab.errors import check_choice
 from inpaintlab.image import to_uint8
-from inpaintlab.metrics import image_metrics, released
+from inpaintlab.metrics import authors_scripts, image_metrics
 from inpaintlab.metrics.image_metrics import Hole, Levels, Picture
 
 # From the composite in [0, 1] to the levels 0 to 255 that a protocol looks at.
@@ -113,9 +113,9 @@ PROTOCOLS = {
         "composite rounded to 8 bit, then gray; PSNR per picture; SSIM with a uniform window of 51; L1 is the sum of "
         "absolute differences over the sum of both pictures, in per cent",
         {
-            "psnr": Column(released.edgeconnect_psnr, True, "dB"),
-            "ssim": Column(released.edgeconnect_ssim, True, ""),
-            "l1_pct": Column(released.edgeconnect_l1_percent, False, "%"),
+            "psnr": Column(authors_scripts.edgeconnect_psnr, True, "dB"),
+            "ssim": Column(authors_scripts.edgeconnect_ssim, True, ""),
+            "l1_pct": Column(authors_scripts.edgeconnect_l1_percent, False, "%"),
         },
     ),
     "lbam": Protocol(
@@ -124,8 +124,8 @@ PROTOCOLS = {
         "zeros around the picture, values 0 to 255 with the constants of the range 1; L1 over the whole picture in "
         "per cent",
         {
-            "psnr": Column(image_metrics.psnr, True, "dB", levels="exact", pool=released.lbam_pooled_psnr),
-            "ssim": Column(released.lbam_ssim, True, "", levels="exact"),
+            "psnr": Column(image_metrics.psnr, True, "dB", levels="exact", pool=authors_scripts.lbam_pooled_psnr),
+            "ssim": Column(authors_scripts.lbam_ssim, True, "", levels="exact"),
             "l1_pct": Column(image_metrics.l1_percent, False, "%", levels="exact"),
         },
     ),
@@ -134,8 +134,8 @@ PROTOCOLS = {
         "the colours, in per cent",
         {
             "psnr": Column(image_metrics.psnr, True, "dB", levels="truncated"),
-            "ssim": Column(released.rn_ssim, True, "", levels="truncated"),
-            "l1_pct": Column(released.rn_l1_percent, False, "%", levels="truncated"),
+            "ssim": Column(authors_scripts.rn_ssim, True, "", levels="truncated"),
+            "l1_pct": Column(authors_scripts.rn_l1_percent, False, "%", levels="truncated"),
         },
     ),
     "mmagic": Protocol(
@@ -154,8 +154,7 @@ def find(names: str | Iterable[str]) -> Protocol:
     """The protocol called so; of several the union, where columns of all but the first are called `name/metric`."""
     first, *others = [names] if isinstance(names, str) else list(names) or [""]
     for name in (first, *others):
-        if name not in PROTOCOLS:
-            raise UserError(f"metric protocol {name!r} is unknown; known are {', '.join(PROTOCOLS)}")
+        check_choice("metric protocol", name, PROTOCOLS)
     if not others:
         return PROTOCOLS[first]
     columns = {f"{name}/{key}": column for name in others for key, column in PROTOCOLS[name].columns.items()}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,12 +21,22 @@ import torch
 from torch import Tensor, nn
 
 from inpaintlab.batch import Output
+from inpaintlab.errors import check_choice
 from inpaintlab.image import empty_hole
 from inpaintlab.layers.coherent import CoherentAttention
-from inpaintlab.layers.contextual import ContextualAttention, resize_nearest
+from inpaintlab.layers.contextual import RULES, ContextualAttention, resize_nearest
 from inpaintlab.layers.same_conv import SameConv
 
 REFINEMENT_INPUTS = {"image": 3, "image_hole": 4, "image_ones_hole": 5}
+
+# Patch attentions that fit between the layers of the attention branch, called as `attention(features, hole)`.
+ATTENTIONS: dict[str, Callable[[str], nn.Module | None]] = {
+    "contextual": lambda rules: ContextualAttention(
+        rules=replace(RULES["mmagic" if rules == "mirror" else rules], mask="per_sample")
+    ),
+    "csa": lambda rules: CoherentAttention(),
+    "none": lambda rules: None,
+}
 
 
 @dataclass(frozen=True)
@@ -79,8 +89,7 @@ class Style:
 
 def one_of(option: str, value: str, known: Iterable[str]) -> None:
     """Raise unless the value of an option is known."""
-    if value not in known:
-        raise ValueError(f"{option}={value!r} is unknown; known are {', '.join(known)}")
+    check_choice(option, value, known)
 
 
 def channels(full: int, width: float) -> int:

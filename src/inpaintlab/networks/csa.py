@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaintlab.batch import Output
+from inpaintlab.errors import check_choice
 from inpaintlab.layers.coherent import CoherentAttention, feature_hole
 from inpaintlab.layers.contextual import ContextualAttention
 from inpaintlab.networks.csa_stages import Refinement, Rough, initialise
@@ -94,13 +95,9 @@ class Generator(nn.Module):
         width: float = 1.0,
     ) -> None:
         super().__init__()
-        if attention not in ATTENTIONS:
-            raise ValueError(f"attention={attention!r} is unknown; known are {', '.join(ATTENTIONS)}")
-        if attention_position not in POSITIONS:
-            known = ", ".join(map(str, POSITIONS))
-            raise ValueError(f"attention_position={attention_position} is unknown; known are {known}")
-        if second_input not in SECOND_INPUTS:
-            raise ValueError(f"second_input={second_input!r} is unknown; known are {', '.join(SECOND_INPUTS)}")
+        check_choice("attention", attention, ATTENTIONS)
+        check_choice("attention_position", attention_position, POSITIONS)
+        check_choice("second_input", second_input, SECOND_INPUTS)
         self.steps = POSITIONS[attention_position]
         if not self.steps < levels <= 8:
             raise ValueError(f"levels={levels} must be {self.steps + 1} to 8 for attention at {attention_position}")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from inpaintlab.errors import check_choice
 from inpaintlab.networks.csa_stages import initialise
 
 FEATURES = ("patch", "conventional", None)
@@ -114,8 +115,7 @@ class Discriminator(nn.Module):
         self, *, feature: str | None = "patch", strides: Sequence[int] = (2, 1, 1), width: float = 1.0
     ) -> None:
         super().__init__()
-        if feature not in FEATURES:
-            raise ValueError(f"feature={feature!r} is unknown; known are patch, conventional, or null to leave it out")
+        check_choice("feature", feature, FEATURES)
         if len(strides) != 3:
             raise ValueError(f"strides={list(strides)} must be three numbers")
         self.patch = PatchDiscriminator(width)

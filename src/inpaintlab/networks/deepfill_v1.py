@@ -14,14 +14,21 @@ The attention takes every picture's own hole, where TensorFlow's code takes one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from inpaintlab.layers.coherent import CoherentAttention
-from inpaintlab.layers.contextual import RULES, ContextualAttention
+from inpaintlab.networks.authors_weights import (
+    Released,
+    authors_layer,
+    from_tensorflow,
+    is_tensorflow,
+    layer_of,
+    tensorflow_name,
+    width_of,
+)
 from inpaintlab.networks.coarse_to_fine import (
+    ATTENTIONS,
     CoarseToFine,
     OneBranch,
     Stage,
@@ -31,28 +38,11 @@ from inpaintlab.networks.coarse_to_fine import (
     glorot,
     one_of,
 )
-from inpaintlab.networks.released import (
-    Released,
-    authors_layer,
-    from_tensorflow,
-    is_tensorflow,
-    layer_of,
-    tensorflow_name,
-    width_of,
-)
 
 STYLES = {
     "tf": Style(rule="tf", sampling="align_corners"),
     "port": Style(rule="port", sampling="floor"),
     "mirror": Style(rule="mirror", sampling="floor"),
-}
-# Patch attentions that fit between the layers of the attention branch, called as `attention(features, hole)`.
-ATTENTIONS: dict[str, Callable[[str], nn.Module | None]] = {
-    "contextual": lambda rules: ContextualAttention(
-        rules=replace(RULES["mmagic" if rules == "mirror" else rules], mask="per_sample")
-    ),
-    "csa": lambda rules: CoherentAttention(),
-    "none": lambda rules: None,
 }
 
 

@@ -16,7 +16,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from inpaintlab.networks.authors_weights import (
+    Released,
+    from_tensorflow,
+    is_tensorflow,
+    layer_of,
+    tensorflow_name,
+    width_of,
+)
 from inpaintlab.networks.coarse_to_fine import (
+    ATTENTIONS,
     CoarseToFine,
     OneBranch,
     Style,
@@ -26,8 +35,6 @@ from inpaintlab.networks.coarse_to_fine import (
     one_of,
     preserving,
 )
-from inpaintlab.networks.deepfill_v1 import ATTENTIONS
-from inpaintlab.networks.released import Released, from_tensorflow, is_tensorflow, layer_of, tensorflow_name, width_of
 
 STYLES = {
     "tf": Style(rule="tf", gated=True, sampling="align_corners"),

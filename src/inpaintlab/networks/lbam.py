@@ -22,9 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from inpaintlab.batch import Output
+from inpaintlab.errors import check_choice
 from inpaintlab.image import empty_hole
-from inpaintlab.layers import mask_activation, strided
-from inpaintlab.layers.bidirectional import DecoderBlock, EncoderBlock, Maps, follow
+from inpaintlab.layers import fast_strided_conv, mask_activation
+from inpaintlab.layers.attention_map_blocks import DecoderBlock, EncoderBlock, Maps, follow
 from inpaintlab.layers.mask_update import LearnableMaskUpdate, MaxPoolMaskUpdate, PartialMaskUpdate, ResizedMask
 
 MASK_UPDATES = ("learnable", "partial", "max_pool", "resized")
@@ -72,15 +73,10 @@ class Generator(nn.Module):
         width: float = 1.0,
     ) -> None:
         super().__init__()
-        if mask_update not in MASK_UPDATES:
-            raise ValueError(f"mask_update={mask_update!r} is unknown; known are {', '.join(MASK_UPDATES)}")
-        if reverse is not None and reverse not in MASK_UPDATES:
-            known = f"{', '.join(MASK_UPDATES)}, or null to leave it out"
-            raise ValueError(f"reverse={reverse!r} is unknown; known are {known}")
-        if mask_kernel not in (3, 4):
-            raise ValueError(f"mask_kernel={mask_kernel} is not one of 3, 4")
-        if output not in OUTPUTS:
-            raise ValueError(f"output={output!r} is unknown; known are {', '.join(OUTPUTS)}")
+        check_choice("mask_update", mask_update, MASK_UPDATES)
+        check_choice("reverse", reverse, (*MASK_UPDATES, None))
+        check_choice("mask_kernel", mask_kernel, (3, 4))
+        check_choice("output", output, OUTPUTS)
         self.output_activation = output
         self.keep_attention = False  # set it to have the maps in `Output.attention`
         maps = [max(4, round(n * width / 4) * 4) for n in (64, 128, 256, 512, 512, 512, 512)]
@@ -116,7 +112,7 @@ class Generator(nn.Module):
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.normal_(module.weight, std=0.02)
         # As released, the last convolution keeps the framework's initialisation.
-        self.output = strided.ConvTranspose(inputs, 3)
+        self.output = fast_strided_conv.ConvTranspose(inputs, 3)
 
     def forward(self, image: Tensor, hole: Tensor) -> Output:
         """Predict the whole picture.

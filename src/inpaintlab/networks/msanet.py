@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from inpaintlab.batch import Output
+from inpaintlab.errors import check_choice
 from inpaintlab.image import empty_hole
 from inpaintlab.layers import gate_attention as gates
 from inpaintlab.layers import mask_activation
-from inpaintlab.layers.bidirectional import follow
+from inpaintlab.layers.attention_map_blocks import follow
 from inpaintlab.layers.mask_update import LearnableMaskUpdate, MaxPoolMaskUpdate, PartialMaskUpdate, ResizedMask
 
 T = TypeVar("T")
@@ -48,8 +49,7 @@ MASK_UPDATES: dict[str, Callable[[], nn.Module]] = {
 
 
 def _pick(option: str, name: str, known: dict[str, T]) -> T:
-    if name not in known:
-        raise ValueError(f"{option}={name!r} is unknown; known are {', '.join(known)}, or null to leave it out")
+    check_choice(option, name, known)
     return known[name]
 
 
@@ -142,7 +142,7 @@ def pyramid(
         ]
         reduce = _conv(sum(maps), outputs, 1)
     else:
-        raise ValueError(f"block={block!r} is unknown; known are msau, single, inception_v1, inception_v3")
+        raise ValueError(f"block must be one of msau, single, inception_v1, inception_v3; got {block!r}")
     return Pyramid(branches, [attend(n) for n in maps] if attend else (), reduce)
 
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from inpaintlab.batch import Output
 from inpaintlab.image import empty_hole
-from inpaintlab.layers.colour import ImagenetScale
-from inpaintlab.layers.conv import PartialConv2d
+from inpaintlab.layers.imagenet_scale import ImagenetScale
+from inpaintlab.layers.partial_conv import PartialConv2d
 
 
 class Layer(nn.Module):

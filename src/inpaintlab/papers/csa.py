@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from inpaintlab.batch import Batch, Output
+from inpaintlab.errors import check_choice
+from inpaintlab.losses import vgg_features
 from inpaintlab.losses.adversarial import Scores
 from inpaintlab.losses.feature import consistency
 from inpaintlab.losses.reconstruction import distance
-from inpaintlab.networks.vgg import Vgg16
-from inpaintlab.papers import vgg_features
-from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.networks.extractors.vgg import Vgg16
+from inpaintlab.training.module import InpaintingModule
 
 PROFILES = ("paper", "released")
 
@@ -38,8 +39,7 @@ class CSA(InpaintingModule):
 
     def __init__(self, *, vgg: Vgg16 | None = None, profile: str = "paper", **options: Any) -> None:
         super().__init__(**options)
-        if profile not in PROFILES:
-            raise ValueError(f"profile={profile!r} is unknown; known are {', '.join(PROFILES)}")
+        check_choice("profile", profile, PROFILES)
         vgg_features.require(vgg, self.loss_weights, ("consistency",))
         self.judges_features = getattr(self.discriminator, "feature", None) is not None
         if vgg is None and self.judges_features:

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from inpaintlab.batch import Batch, Output
+from inpaintlab.errors import check_choice
 from inpaintlab.image import composite
-from inpaintlab.layers.crops import crop, local_box
+from inpaintlab.layers.local_crop import crop, local_box
 from inpaintlab.losses.adversarial import Scores, gradient_penalty
 from inpaintlab.losses.reconstruction import discount, masked_l1
-from inpaintlab.networks.deepfill_critics import Critics
-from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.networks.deepfill_v1_critics import Critics
+from inpaintlab.training.module import InpaintingModule
 
 RULES = ("tf", "port")
 
@@ -53,8 +54,7 @@ class DeepFillV1(InpaintingModule):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if rules not in RULES:
-            raise ValueError(f"rules={rules!r} is unknown; known are {', '.join(RULES)}")
+        check_choice("rules", rules, RULES)
         if isinstance(self.discriminator, Critics) and self.discriminator.local_size != local_size:
             raise ValueError(f"local_size={local_size}, but that of the critics is {self.discriminator.local_size}")
         self.rules, self.gamma, self.coarse_weight = rules, gamma, coarse_weight

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from inpaintlab.batch import Batch, Output
+from inpaintlab.errors import check_choice
 from inpaintlab.losses.adversarial import Scores
 from inpaintlab.losses.reconstruction import distance, masked_l1
-from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.training.module import InpaintingModule
 
 VARIANTS = ("tf", "mmagic")
 
@@ -35,8 +36,7 @@ class GConv(InpaintingModule):
 
     def __init__(self, *, variant: str = "tf", **options: Any) -> None:
         super().__init__(**options)
-        if variant not in VARIANTS:
-            raise ValueError(f"variant={variant!r} is unknown; known are {', '.join(VARIANTS)}")
+        check_choice("variant", variant, VARIANTS)
         self.variant = variant
 
     def generator_terms(self, batch: Batch, output: Output) -> dict[str, Tensor]:

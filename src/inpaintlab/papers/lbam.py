@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from inpaintlab.batch import Batch, Output
+from inpaintlab.errors import check_choice
+from inpaintlab.losses import vgg_features
 from inpaintlab.losses.adversarial import Scores, gradient_penalty
 from inpaintlab.losses.feature import STYLES, perceptual, style
 from inpaintlab.losses.reconstruction import distance, masked_l1
-from inpaintlab.networks.vgg import Vgg16
-from inpaintlab.papers import vgg_features
-from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.networks.extractors.vgg import Vgg16
+from inpaintlab.training.module import InpaintingModule
 
 PROFILES = ("paper", "released")
 
@@ -46,10 +47,8 @@ class LBAM(InpaintingModule):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if profile not in PROFILES:
-            raise ValueError(f"profile={profile!r} is unknown; known are {', '.join(PROFILES)}")
-        if style_variant not in STYLES:
-            raise ValueError(f"style_variant={style_variant!r} is unknown; known are {', '.join(STYLES)}")
+        check_choice("profile", profile, PROFILES)
+        check_choice("style_variant", style_variant, STYLES)
         vgg_features.require(vgg, self.loss_weights)
         self.vgg = vgg
         self.profile, self.style_variant, self.gp_weight = profile, style_variant, gp_weight

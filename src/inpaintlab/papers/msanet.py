@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from inpaintlab.batch import Batch, Output
+from inpaintlab.errors import check_choice
 from inpaintlab.losses.feature import perceptual, style
 from inpaintlab.losses.reconstruction import distance
-from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.training.module import InpaintingModule
 
 NORMS = ("mse", "literal")  # readings of Eqs. 11 and 12
 L2_ON = ("raw", "composite")
@@ -35,10 +36,8 @@ class MSANet(InpaintingModule):
 
     def __init__(self, *, norm: str = "mse", l2_on: str = "raw", layers: int = 3, **options: Any) -> None:
         super().__init__(**options)
-        if norm not in NORMS:
-            raise ValueError(f"norm={norm!r} is unknown; known are {', '.join(NORMS)}")
-        if l2_on not in L2_ON:
-            raise ValueError(f"l2_on={l2_on!r} is unknown; known are {', '.join(L2_ON)}")
+        check_choice("norm", norm, NORMS)
+        check_choice("l2_on", l2_on, L2_ON)
         if not 1 <= layers <= 4:
             raise ValueError(f"layers={layers} must be 1 to 4")
         self.norm, self.l2_on, self.layers = norm, l2_on, layers

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from inpaintlab.batch import Batch, Output
+from inpaintlab.losses import vgg_features
 from inpaintlab.losses.feature import perceptual, style
 from inpaintlab.losses.reconstruction import masked_l1, total_variation
-from inpaintlab.networks.vgg import Vgg16
-from inpaintlab.papers import vgg_features
-from inpaintlab.papers.base import InpaintingModule
+from inpaintlab.networks.extractors.vgg import Vgg16
+from inpaintlab.training.module import InpaintingModule
 
 
 class PConv(InpaintingModule):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inpaintlab.tables.measured import Measured
+from inpaintlab.tables.bootstrap import Difference, paired
+from inpaintlab.tables.results import Measured
 from inpaintlab.tables.spec import Metric, Row, Table
-from inpaintlab.tables.statistics import Difference, paired
 
 # Overrides that leave a run what the paper states: where its files are and how the machine computes.
 HARMLESS = ("output", "data.root", "data.workers", "masks.root", "trainer", "logger", "weights", "evaluation.keep")

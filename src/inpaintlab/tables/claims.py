@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from inpaintlab.tables.bootstrap import Difference
 from inpaintlab.tables.cells import difference
-from inpaintlab.tables.measured import Measured
+from inpaintlab.tables.results import Measured
 from inpaintlab.tables.spec import Claim, Metric, Row, Table
-from inpaintlab.tables.statistics import Difference
 
 NOT_MEASURED = "not measured"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 
-from inpaintlab.tables.measured import Measured
+from inpaintlab.tables.results import Measured
 from inpaintlab.tables.spec import Table
 
 # Protocols of such errors. Those of "deepfill" are taken over the hole, so h is 1; otherwise the bin tells h.

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from inpaintlab import grids
 from inpaintlab.errors import UserError
-from inpaintlab.tables import chart
-from inpaintlab.tables.measured import Measured
+from inpaintlab.tables.bootstrap import paired
+from inpaintlab.tables.results import Measured
 from inpaintlab.tables.spec import Table
-from inpaintlab.tables.statistics import paired
+from inpaintlab.visualization import line_chart, picture_grid
 
 SHOWN = 5  # pictures on a sheet, if none are chosen
 
@@ -39,7 +38,7 @@ def _against_hole(results: dict[str, Measured]) -> str:
         order = sorted(range(len(result.bins)), key=lambda place: shares[result.bins[place]])
         means = [paired(values[:, :, place], np.zeros_like(values[:, :, place])) for place in order]
         lines.append(
-            chart.Line(
+            line_chart.Line(
                 label,
                 [100 * shares[result.bins[place]] for place in order],
                 [mean.mean for mean in means],
@@ -47,7 +46,7 @@ def _against_hole(results: dict[str, Measured]) -> str:
                 [mean.high for mean in means],
             )
         )
-    return chart.svg(lines, "hole, % of the picture", "PSNR [dB], 95 % interval") if lines else ""
+    return line_chart.svg(lines, "hole, % of the picture", "PSNR [dB], 95 % interval") if lines else ""
 
 
 def _shares(folder: Path) -> dict[str, float]:
@@ -66,8 +65,8 @@ def _logged(results: dict[str, Measured], key: str, y_label: str, *, logarithmic
         for summary in list(result.summaries.values())[:1]:
             points = dict(_points(Path(summary["folder"]).parent, key))
             if len(points) > 1:
-                lines.append(chart.Line(label, sorted(points), [points[step] for step in sorted(points)]))
-    return chart.svg(lines, "batches", y_label, logarithmic=logarithmic) if lines else ""
+                lines.append(line_chart.Line(label, sorted(points), [points[step] for step in sorted(points)]))
+    return line_chart.svg(lines, "batches", y_label, logarithmic=logarithmic) if lines else ""
 
 
 def _points(run: Path, key: str) -> Iterator[tuple[int, float]]:
@@ -117,18 +116,18 @@ def sheet(table: Table, results: dict[str, Measured], chosen: Sequence[int] = ()
     spread = np.linspace(0, len(common) - 1, min(SHOWN, len(common))).round().astype(int)
     first = next(iter(places.values()))
 
-    def read(folder: Path, number: str, kind: str) -> grids.Picture:
+    def read(folder: Path, number: str, kind: str) -> picture_grid.Picture:
         return np.asarray(Image.open(folder / f"{number}-{kind}.png"))
 
     rows = [
         [
-            grids.with_hole(read(first, number, "truth"), read(first, number, "hole")),
+            picture_grid.with_hole(read(first, number, "truth"), read(first, number, "hole")),
             *(read(folder, number, "result") for folder in places.values()),
             read(first, number, "truth"),
         ]
         for number in numbers or [common[place] for place in spread]
     ]
-    return grids.grid(rows, ["input", *places, "truth"]) if rows else None
+    return picture_grid.grid(rows, ["input", *places, "truth"]) if rows else None
 
 
 def _listed(numbers: Sequence[str]) -> str:

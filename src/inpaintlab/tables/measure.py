@@ -10,14 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from inpaintlab import config as configs
-from inpaintlab import sweep, weights
+from inpaintlab.checkpoints import pretrained_files
+from inpaintlab.config.compose import compose_config
+from inpaintlab.config.plain import to_plain
+from inpaintlab.config.run_folder import run_folder
 from inpaintlab.errors import UserError
-from inpaintlab.programs import explain
-from inpaintlab.sweep import Launcher
-from inpaintlab.tables import to_wandb
-from inpaintlab.tables.measured import AUTHORS, Measured, add_training_time, by_protocol, fill
+from inpaintlab.sweep.jobs import BEFORE, DONE, Launcher, run_jobs
+from inpaintlab.tables import wandb_table
+from inpaintlab.tables.results import AUTHORS, Measured, add_training_time, by_protocol, fill
 from inpaintlab.tables.spec import SECONDS, TRAINING_SECONDS, Row, Table
+from inpaintlab.utils.process import explain
 
 
 def measure(
@@ -54,35 +56,35 @@ def measure(
             f"experiment={row.experiment}",
             f"masks={table.masks}",
             f"scale={scale}",
-            *(to_wandb.overrides(table, row, seed) if "logger=wandb" in overrides else []),
+            *(wandb_table.overrides(table, row, seed) if "logger=wandb" in overrides else []),
             *overrides,
             f"seed={seed}",
         ]
         for row, seed in jobs
     ]
-    composed = [configs.compose(of_job) for of_job in job_overrides]
+    composed = [compose_config(of_job) for of_job in job_overrides]
     absent = _prepare(table, composed)
     lost: dict[Path, str] = {}
     if launcher is not None and composed:
-        wanted = configs.plain(composed[0])["evaluation"]
+        wanted = to_plain(composed[0])["evaluation"]
         names = table.protocols if isinstance(table.protocols, str) else f"[{','.join(table.protocols)}]"
-        asked = [f"evaluation.{metric}={wanted[metric]}" for metric in (*weights.NETWORKS, SECONDS)]
+        asked = [f"evaluation.{metric}={wanted[metric]}" for metric in (*pretrained_files.NETWORKS, SECONDS)]
         test = [f"evaluation.protocol={names}", *asked, "evaluate=true"]
-        runs = sweep.run([[*of_job, *test] for of_job in job_overrides], launcher)
-        lost = {run.folder: run.reason or run.state for run in runs if run.state not in (sweep.DONE, sweep.BEFORE)}
+        runs = run_jobs([[*of_job, *test] for of_job in job_overrides], launcher)
+        lost = {run.folder: run.reason or run.state for run in runs if run.state not in (DONE, BEFORE)}
     results = {row.label: Measured() for row in table.rows}
     for number, ((row, seed), config) in enumerate(zip(jobs, composed, strict=True), 1):
         part = f"row {number} of {len(jobs)}: {row.label}" + (f", seed {seed}" if len(seeds) > 1 else "")
         try:
-            if configs.run_folder(config) in lost:
-                raise UserError(lost[configs.run_folder(config)])
+            if run_folder(config) in lost:
+                raise UserError(lost[run_folder(config)])
             summary = _read(config) or (_train(config, part) if train else None)
             if summary is None:
                 continue
             if TRAINING_SECONDS in {metric.key for metric in table.metrics}:
-                add_training_time(summary, configs.run_folder(config))
+                add_training_time(summary, run_folder(config))
             results[row.label].summaries[seed] = summary
-            results[row.label].record = json.loads((configs.run_folder(config) / "run.json").read_text())
+            results[row.label].record = json.loads((run_folder(config) / "run.json").read_text())
         except Exception as error:
             sentence = explain(error)
             if sentence is None:
@@ -93,7 +95,7 @@ def measure(
         first = next(row.experiment for row in table.rows if row.experiment)
         own = next(row.experiment for row in table.rows if row.label == label)
         config, of_row = (
-            configs.compose([f"experiment={name}", f"masks={table.masks}", f"scale={scale}", *overrides])
+            compose_config([f"experiment={name}", f"masks={table.masks}", f"scale={scale}", *overrides])
             for name in (first, own or first)
         )
         system = of_row.system if own else None
@@ -103,7 +105,7 @@ def measure(
         if result.summaries:
             result.absent = absent
             fill(result, label)
-    to_wandb.log(table, results)
+    wandb_table.log(table, results)
     digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
     if len(digests) > 1:
         raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
@@ -121,7 +123,7 @@ def with_given(table: Table, given: Mapping[str, Path]) -> tuple[Table, dict[str
     Raises:
         UserError: for a row that the table does not have.
     """
-    from inpaintlab import checkpoint
+    from inpaintlab.checkpoints import checkpoint
 
     labels = [row.label for row in table.rows]
     for label in given:
@@ -146,7 +148,7 @@ def _prepare(table: Table, composed: Sequence[Any]) -> dict[str, str]:
     absent = {}
     for config in composed:
         for metric, network in table.networks.items():
-            absent[metric] = weights.missing(network, config.weights[network])
+            absent[metric] = pretrained_files.missing(network, config.weights[network])
             config.evaluation[metric] = not absent[metric]
         config.evaluation.protocol = table.protocols
         config.evaluation.seconds = any(metric.key == SECONDS for metric in table.metrics)
@@ -155,33 +157,37 @@ def _prepare(table: Table, composed: Sequence[Any]) -> dict[str, str]:
 
 def _read(config: Any) -> dict[str, Any] | None:
     """The content of `metrics.json`, if the run is finished and evaluated: it does not change any more."""
-    from inpaintlab import evaluate, train
+    from inpaintlab.evaluation.run import finished_evaluation
+    from inpaintlab.training.run import finished_run
 
-    folder = configs.run_folder(config)
-    if not train.finished(folder):
+    folder = run_folder(config)
+    if not finished_run(folder):
         return None
-    return evaluate.finished(configs.plain(config), folder)
+    return finished_evaluation(to_plain(config), folder)
 
 
 def _train(config: Any, part: str) -> dict[str, Any]:
     """Train and evaluate one run, as far as that is not done; the content of its `metrics.json`."""
-    from inpaintlab import evaluate, train
+    from inpaintlab.evaluation.run import evaluate_run
+    from inpaintlab.training.run import finished_run, run_training
 
-    folder = configs.run_folder(config)
-    if not train.finished(folder):
-        train.run(config, f"{part}, training")
-    return evaluate.evaluate_run(configs.plain(config), folder, label=f"{part}, evaluating")
+    folder = run_folder(config)
+    if not finished_run(folder):
+        run_training(config, f"{part}, training")
+    return evaluate_run(to_plain(config), folder, label=f"{part}, evaluating")
 
 
 def _evaluated(config: Any, path: Path, system: str | None, label: str) -> Measured:
     """Evaluate a checkpoint that is given, one of the row's system, on the pairs that `config` describes."""
-    from inpaintlab import checkpoint, evaluate, precision
+    from inpaintlab.checkpoints import checkpoint
+    from inpaintlab.evaluation.run import evaluate_checkpoint
+    from inpaintlab.utils.device import resolve_device
 
-    test = configs.plain(config)
-    device = precision.device(test["trainer"]["accelerator"])
+    test = to_plain(config)
+    device = resolve_device(test["trainer"]["accelerator"])
     restored = checkpoint.load(path, system=system, device=device)
     folder = Path(test["output"]) / "checkpoints" / f"{path.stem}-{restored.digest()}"
-    summary = evaluate.evaluate_checkpoint(restored, test, folder, device=device, label=label)
+    summary = evaluate_checkpoint(restored, test, folder, device=device, label=label)
     record = {
         "batches": restored.batches,
         "parameters": sum(p.numel() for p in restored.generator.parameters()),

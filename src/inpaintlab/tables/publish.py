@@ -6,9 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
-from inpaintlab import paths
-from inpaintlab.atomic import replacing, write_text
 from inpaintlab.errors import UserError
+from inpaintlab.utils import paths
+from inpaintlab.utils.atomic_write import replacing, write_text
 
 
 def update_pages(id: str, scale: str, folder: Path) -> list[Path]:

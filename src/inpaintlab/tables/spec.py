@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from inpaintlab import paths, weights
-from inpaintlab.errors import UserError
+from inpaintlab.checkpoints import pretrained_files
+from inpaintlab.errors import UserError, check_choice, did_you_mean
+from inpaintlab.utils import paths
 
 # Of the metrics that need a network (`weights.NETWORKS`), FID compares two sets of pictures, LPIPS two pictures.
 OF_SETS, LPIPS = ("fid", "fid_torchvision"), "lpips"
@@ -139,7 +140,11 @@ class Table:
     @property
     def networks(self) -> dict[str, str]:
         """The metrics that need a pretrained network, and its name in `weights.FILES`."""
-        return {metric.key: weights.NETWORKS[metric.key] for metric in self.metrics if metric.key in weights.NETWORKS}
+        return {
+            metric.key: pretrained_files.NETWORKS[metric.key]
+            for metric in self.metrics
+            if metric.key in pretrained_files.NETWORKS
+        }
 
     @property
     def experiments(self) -> tuple[str, ...]:
@@ -168,11 +173,7 @@ def read(id: str) -> Table:
     """The same without a look at the metrics, whose modules take seconds to import."""
     tables = known()
     if id not in tables:
-        nearest = difflib.get_close_matches(id, list(tables), 1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        raise UserError(
-            f"table {id!r} is unknown{hint} Known: {', '.join(tables)}".replace("unknown Known", "unknown. Known")
-        )
+        raise UserError(f"unknown table {id!r}{did_you_mean(id, tables)} Tables: {', '.join(tables)}")
     return parse(yaml.safe_load(tables[id].read_text()), str(tables[id]))
 
 
@@ -208,8 +209,8 @@ def _claim(table: Table, content: dict[str, Any], where: str) -> Claim:
         ("metric", claim.metrics, keys),
         ("bin", claim.bins, (*table.bins, "all")),
     ):
-        for name in set(names) - set(known):
-            raise UserError(f"{where}: claim {claim.says!r} names the {kind} {name!r}; known are {', '.join(known)}")
+        for name in names:
+            check_choice(f"{where}: claim {claim.says!r}: the {kind}", name, dict.fromkeys(known))
     return claim
 
 
@@ -226,7 +227,7 @@ def check_metrics(table: Table, where: str) -> None:
             protocols.find(table.protocols)
         if table.kind != "comparison":
             return
-        named = (*protocols.find(table.protocol).columns, *weights.NETWORKS, *TIMES)
+        named = (*protocols.find(table.protocol).columns, *pretrained_files.NETWORKS, *TIMES)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     for metric in table.metrics:

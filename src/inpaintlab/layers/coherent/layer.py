@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from inpaintlab.errors import check_choice
 from inpaintlab.layers.coherent import fast, plain
 from inpaintlab.layers.coherent.hole import table
 from inpaintlab.layers.coherent.rules import Kept, Rules, Trace
@@ -50,10 +51,8 @@ class CoherentAttention(nn.Module):
         implementation: str = "fast",
     ) -> None:
         super().__init__()
-        if backward not in BACKWARDS:
-            raise ValueError(f"backward={backward!r} is unknown; known are {', '.join(BACKWARDS)}")
-        if implementation not in IMPLEMENTATIONS:
-            raise ValueError(f"implementation={implementation!r} is unknown; known are {', '.join(IMPLEMENTATIONS)}")
+        check_choice("backward", backward, BACKWARDS)
+        check_choice("implementation", implementation, IMPLEMENTATIONS)
         self.rules = Rules(similarity, dad_reference)
         self.gradient, self.implementation = backward, implementation
         self.keep_attention = False

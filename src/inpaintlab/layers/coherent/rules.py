@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from inpaintlab.errors import check_choice
+
 SIMILARITIES = ("cosine", "released")
 DAD_REFERENCES = ("original", "initialised")
 EPSILON = 1e-8  # added to norms, as in the released code
@@ -32,10 +34,8 @@ class Rules:
     dad_reference: str = "original"
 
     def __post_init__(self) -> None:
-        if self.similarity not in SIMILARITIES:
-            raise ValueError(f"similarity={self.similarity!r} is unknown; known are {', '.join(SIMILARITIES)}")
-        if self.dad_reference not in DAD_REFERENCES:
-            raise ValueError(f"dad_reference={self.dad_reference!r} is unknown; known are {', '.join(DAD_REFERENCES)}")
+        check_choice("similarity", self.similarity, SIMILARITIES)
+        check_choice("dad_reference", self.dad_reference, DAD_REFERENCES)
 
     @property
     def cosine(self) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from inpaintlab.errors import check_choice
 from inpaintlab.layers.contextual import fast, plain
 from inpaintlab.layers.contextual.rules import Rules, Setting, parse_rules, usable_patches
 
@@ -64,8 +65,7 @@ class ContextualAttention(nn.Module):
         implementation: str = "fast",
     ) -> None:
         super().__init__()
-        if implementation not in IMPLEMENTATIONS:
-            raise ValueError(f"implementation={implementation!r} is unknown; known are {', '.join(IMPLEMENTATIONS)}")
+        check_choice("implementation", implementation, IMPLEMENTATIONS)
         self.implementation = implementation
         self.setting = Setting(parse_rules(rules), kernel, rate, scale, fuse)
         self.keep_attention = False

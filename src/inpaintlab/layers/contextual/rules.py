@@ -7,11 +7,13 @@ and mmagic's (`mmagic`). They differ in the choices of `Rules`; checkpoints of o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from inpaintlab.errors import check_choice
 
 CHOICES = {
     "sampling": ("align_corners", "floor"),
@@ -49,8 +51,7 @@ class Rules:
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             value = getattr(self, name)
-            if value not in known:
-                raise ValueError(f"{name}={value!r} is unknown; known are {', '.join(known)}")
+            check_choice(name, value, known)
 
 
 # The authors' code reads the first mask of the batch as well, but trains with one mask per batch, where that is the
@@ -96,9 +97,7 @@ def parse_rules(rules: str | Rules) -> Rules:
     """A preset by its name, or the rules themselves."""
     if isinstance(rules, Rules):
         return rules
-    if rules not in RULES:
-        names = ", ".join(field.name for field in fields(Rules))
-        raise ValueError(f"rules={rules!r} is unknown; known are {', '.join(RULES)}, or a Rules object ({names})")
+    check_choice("rules", rules, RULES)
     return RULES[rules]
 
 
@@ -111,8 +110,7 @@ def resize_nearest(map: Tensor, size: Sequence[int], sampling: str) -> Tensor:
         sampling: "align_corners" takes row round(i (H - 1) / (h - 1)) in float32, halves away from zero, as
             TensorFlow 1 does; "floor" takes row floor(i H / h), as PyTorch does.
     """
-    if sampling not in CHOICES["sampling"]:
-        raise ValueError(f"sampling={sampling!r} is unknown; known are {', '.join(CHOICES['sampling'])}")
+    check_choice("sampling", sampling, CHOICES["sampling"])
     steps = [length // count for length, count in zip(map.shape[-2:], size, strict=True)]
     if sampling == "floor" and [n * step for n, step in zip(size, steps, strict=True)] == list(map.shape[-2:]):
         return map[..., :: steps[0], :: steps[1]]  # the same without a gather

@@ -1,0 +1,1 @@
+"""Checkpoints, weight files of paper authors, and pretrained networks."""

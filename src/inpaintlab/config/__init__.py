@@ -1,0 +1,1 @@
+"""Compose, check and name the configs of runs."""

@@ -1,0 +1,86 @@
+"""The folder of a run and the key of an evaluation, derived from the config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from inpaintlab.checkpoints.pretrained_files import NETWORKS
+from inpaintlab.config.plain import digest, drop_key, get_key, to_plain, without_hydra
+
+# Runs that differ only here are the same training, or differ by the seed alone, and share a folder.
+NOT_IN_RUN_NAME = (
+    "seed",
+    "model.seed",
+    "data.seed",
+    "data.pictures.scan_cache",
+    "trainer",
+    "logger",
+    "output",
+    "masks",
+    "evaluate",
+    "evaluation",
+    "data.test_holes",
+    "data.pairs_seed",
+    "data.pairing",
+    "data.manifest",
+    "data.max_failed",
+    "data.test_masks_in_training",
+    "data.workers",
+    *(f"weights.{network}" for network in NETWORKS.values()),
+)
+
+
+# Of the trainer's options, those that change what is learnt; where they are not off they are part of a run's name.
+OFF = {"accumulate": 1, "clip_norm": None, "average": None}
+
+
+EVALUATION = ("data.pictures", "data.geometry", "data.test_holes", "data.pairs_seed", "evaluation.protocol")
+
+
+def register_resolvers() -> None:
+    """Make `${run_name:}`, `${run_system:}` and `${run_subfolder:}` known to configs. May be called repeatedly."""
+    OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
+    OmegaConf.register_new_resolver("run_system", lambda: HydraConfig.get().runtime.choices["model"], replace=True)
+    OmegaConf.register_new_resolver("run_subfolder", lambda *, _root_: str(_subfolder(_root_)), replace=True)
+
+
+def _run_name() -> str:
+    choices = HydraConfig.get().runtime.choices
+    return choices["experiment"] or f"{choices['model']}_{choices['data']}"
+
+
+def run_folder(config: DictConfig) -> Path:
+    """`<output>/<name>/<scale>-<digest of the config>/seed<seed>`: no time stamp, so runs find themselves again."""
+    return Path(str(config.output)) / _subfolder(config)
+
+
+def _subfolder(config: DictConfig) -> Path:
+    content = to_plain(without_hydra(config))
+    learning = {key: content["trainer"][key] for key, off in OFF.items() if content["trainer"][key] != off}
+    for key in NOT_IN_RUN_NAME:
+        drop_key(content, key)
+    if learning:
+        content["trainer"] = learning
+    return Path(str(config.name)) / f"{config.scale.name}-{digest(content)}" / f"seed{config.seed}"
+
+
+def evaluation_key(config: dict[str, Any]) -> str:
+    """Eight characters for the pairs, the protocol and the networks of an evaluation; `config` is plain data."""
+    content = {key: get_key(config, key) for key in EVALUATION}
+    protocol = config["data"].get("pairing", "every_bin")
+    if protocol != "every_bin":  # added later; the default keeps its name
+        content["data.pairing"] = protocol
+    if config["evaluation"].get("average"):
+        content["evaluation.average"] = True
+    for key in ("pictures.on_broken", "pictures.scan_cache"):
+        drop_key(content["data.pictures"], key.split(".")[1])
+    for metric, network in NETWORKS.items():
+        if get_key(config, f"evaluation.{metric}"):
+            content[f"weights.{network}"] = get_key(config, f"weights.{network}")
+    if get_key(config, "evaluation.seconds"):
+        content["evaluation.seconds"] = True
+    return digest(content)

@@ -1,0 +1,1 @@
+"""Read pictures, lists of names and folders."""

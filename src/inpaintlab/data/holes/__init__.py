@@ -1,0 +1,1 @@
+"""Sources of holes: drawn, boxes, or files of masks."""

@@ -1,0 +1,1 @@
+"""Verify and prepare pictures and masks on disk."""

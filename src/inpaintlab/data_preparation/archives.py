@@ -1,0 +1,81 @@
+"""Unpack the archives that a data set comes in, so that a stopped run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from inpaintlab.data.files.lists import is_picture
+from inpaintlab.errors import UserError
+from inpaintlab.utils.atomic_write import replacing, write_text
+from inpaintlab.utils.progress import Bar
+
+LISTS = (".txt", ".csv", ".flist")
+Entry = tuple[str, int, IO[bytes], int]  # name, length, content, how far the archive is read
+
+
+def find(folder: Path, patterns: Mapping[str, Mapping[str, str]]) -> dict[Path, Mapping[str, str]]:
+    """The archives in `folder` that fit the patterns, each with the top folders to rename."""
+    return {path: renamed for pattern, renamed in patterns.items() for path in sorted(folder.glob(pattern))}
+
+
+def unpack(archive: Path, into: Path, renamed: Mapping[str, str]) -> None:
+    """Write the pictures and lists of an archive below `into`; what is there already is passed over.
+
+    Raises:
+        UserError: if the archive is torn, or names a file outside of `into`.
+    """
+    stat = archive.stat()
+    state = {"bytes": stat.st_size, "changed": stat.st_mtime_ns}
+    done = into / f".unpacked-{archive.name}.json"
+    if done.exists() and json.loads(done.read_text()) == state:
+        return
+    try:
+        with Bar(f"unpacking {archive.name} [MB]", stat.st_size // 2**20) as bar:
+            for name, length, content, place in _entries(archive):
+                target = into / _safe(name, archive, renamed)
+                if (is_picture(target.name) or target.suffix in LISTS) and not (
+                    target.exists() and target.stat().st_size == length
+                ):
+                    with replacing(target) as temporary, temporary.open("wb") as file:
+                        shutil.copyfileobj(content, file)
+                bar.update(place // 2**20)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of what is read
+            raise UserError(
+                f"{archive}: unpacking into {into} failed ({error.strerror}); started again it goes on"
+            ) from None
+        raise UserError(f"{archive}: does not unpack ({error}); is it complete?") from None
+    write_text(done, json.dumps(state))
+
+
+def _entries(archive: Path) -> Iterator[Entry]:
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as pack:
+            for entry in pack.infolist():
+                if not entry.is_dir():
+                    with pack.open(entry) as content:
+                        yield entry.filename, entry.file_size, content, entry.header_offset
+        return
+    with tarfile.open(archive) as tape:
+        for member in tape:
+            inside = tape.extractfile(member) if member.isfile() else None
+            if inside is not None:
+                yield member.name, member.size, inside, member.offset
+        assert tape.fileobj is not None
+        tape.fileobj.seek(tape.offset)  # an archive that was cut between two members only lacks its end mark
+        if tape.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise EOFError("it has no end mark")
+
+
+def _safe(name: str, archive: Path, renamed: Mapping[str, str]) -> Path:
+    parts = [part for part in PurePosixPath(name).parts if part != "."]
+    if not parts or ".." in parts or parts[0] == "/":
+        raise UserError(f"{archive}: its member {name!r} would be written elsewhere; it is not the published archive")
+    return Path(renamed.get(parts[0], parts[0]), *parts[1:])

@@ -1,0 +1,1 @@
+"""Evaluate a generator on fixed pairs of picture and hole."""

@@ -1,0 +1,98 @@
+"""The two critics of DeepFill v1 (Yu et al., CVPR 2018), for WGAN-GP.
+
+One judges the whole picture, the other the square around the hole; they share no weights and their scores are not
+joined. 5x5 convolutions of stride 2 with leaky ReLU and a linear layer, no normalisation. The authors' TensorFlow
+code ("tf") and the PyTorch port ("port") differ in the padding and in the last layer of the local critic.
+
+Convention of the paper, kept inside this file: pictures in [-1, 1], RGB (the TensorFlow weights expect BGR).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inpaintlab.errors import check_choice
+from inpaintlab.layers.local_crop import crop, local_box
+from inpaintlab.layers.same_conv import SameConv
+from inpaintlab.layers.weight_init import glorot
+
+LOCAL_LAST = {"tf": 8, "port": 4}  # maps of the local critic's last layer, in units of those of the first
+
+
+class Critic(nn.Module):
+    """Scores (N, 1) of squares (N, 3, size, size) in [-1, 1].
+
+    The linear layer reads the maps in the order channel, row, column, as the port does. TensorFlow's order is row,
+    column, channel: its weights must be permuted before they are loaded.
+    """
+
+    def __init__(self, maps: Sequence[int], size: int, rule: str) -> None:
+        super().__init__()
+        self.size = size
+        self.convs = nn.ModuleList(
+            SameConv(inputs, outputs, 5, stride=2, rule=rule, activation="none")
+            for inputs, outputs in zip([3, *maps[:-1]], maps, strict=True)
+        )
+        side = -(-size // 2 ** len(maps))
+        self.linear = nn.Linear(maps[-1] * side**2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-2:] != (self.size, self.size):
+            raise ValueError(f"this critic judges {self.size}x{self.size} pixels, not {tuple(x.shape[-2:])}")
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2)
+        return self.linear(x.flatten(1))
+
+
+class Critics(nn.Module):
+    """The local and the global critic (4,339,329 and 2,733,441 parameters; the port's local one 2,684,289).
+
+    Args:
+        rules: "tf", the authors' code, or "port".
+        size: of the pictures, which must be square.
+        local_size: of the square around the hole; the authors take half of `size`.
+        width: factor on all numbers of maps, for small trials.
+    """
+
+    def __init__(self, *, rules: str = "tf", size: int = 256, local_size: int = 128, width: float = 1.0) -> None:
+        super().__init__()
+        check_choice("rules", rules, LOCAL_LAST)
+        if not 1 <= local_size <= size:
+            raise ValueError(f"local_size={local_size} must be 1 to {size}, the size of the pictures")
+        self.local_size = local_size
+        first = max(4, round(16 * width) * 4)
+        self.local = Critic([first, 2 * first, 4 * first, LOCAL_LAST[rules] * first], local_size, rules)
+        self.whole = Critic([first, 2 * first, 4 * first, 4 * first], size, rules)
+        if rules == "tf":
+            glorot(self)
+
+    def forward(self, image: Tensor, hole: Tensor) -> list[Tensor]:
+        """Scores of the local and of the global critic, each (N, 1).
+
+        Args:
+            image: (N, 3, size, size) in [0, 1].
+            hole: (N, 1, size, size), 1 = missing; it only says where the local critic looks.
+        """
+        local, whole = self.views(image, hole)
+        return [self.local(local), self.whole(whole)]
+
+    def views(self, image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+        """What the local and the global critic see of pictures in [0, 1]: the range is [-1, 1]."""
+        whole = 2 * image - 1
+        return self.square(whole, hole), whole
+
+    def square(self, picture: Tensor, hole: Tensor) -> Tensor:
+        """The square around the hole, cut from (N, C, size, size)."""
+        return crop(picture, *local_box(hole, self.local_size), self.local_size)
+
+
+def port_name(name: str) -> str:
+    """What a weight of `Critics` is called in the port, whose checkpoints hold two state dicts, localD and globalD."""
+    critic, rest = name.split(".", 1)
+    if rest.startswith("convs."):
+        _, layer, entry = rest.split(".")
+        rest = f"dis_conv_module.conv{int(layer) + 1}.conv.{entry}"
+    return f"{ {'local': 'localD', 'whole': 'globalD'}[critic] }.{rest}"

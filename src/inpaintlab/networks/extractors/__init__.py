@@ -1,0 +1,1 @@
+"""Pretrained classification networks used as feature extractors."""

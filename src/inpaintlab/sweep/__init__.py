@@ -1,0 +1,1 @@
+"""Run several trainings by one command, locally or on a SLURM cluster."""

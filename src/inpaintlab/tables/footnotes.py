@@ -1,0 +1,154 @@
+"""The sentences below a table: without them its numbers are no results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from inpaintlab.evaluation.evaluator import TIMED
+from inpaintlab.metrics import protocols
+from inpaintlab.metrics.fid import ENOUGH
+from inpaintlab.tables import consistency
+from inpaintlab.tables.results import AUTHORS, Measured
+from inpaintlab.tables.spec import LPIPS, OF_SETS, SECONDS, TRAINING_SECONDS, Table
+
+BY_NETWORK = {  # name and way of the metrics that need a network
+    "fid": ("FID", "Inception v3 of torch-fidelity"),
+    "fid_torchvision": ("FID (torchvision's network)", "Inception v3 of torchvision, as in EdgeConnect's script"),
+    LPIPS: ("LPIPS", "version 0.1 with AlexNet, composite rounded to 8 bit"),
+}
+
+
+def footnotes(
+    table: Table,
+    results: dict[str, Measured],
+    scale: str,
+    overrides: Sequence[str] = (),
+    *,
+    comparable: bool = False,
+) -> list[str]:
+    """How the measured numbers came about, what is missing, and what must not be concluded.
+
+    Args:
+        overrides: what was changed from the configs.
+        comparable: see `cells.is_comparable`.
+    """
+    lines: list[str] = []
+    measured = [result for result in results.values() if result.summaries]
+    if measured:
+        runs = [result.record for result in measured]
+        tests = [summary for result in measured for summary in result.summaries.values()]
+        first = tests[0]
+        if scale == "demo":
+            lines.append(
+                "Scale `demo`: a few hundred small batches of embedded photographs, which also give the test regions. "
+                "Differences to published numbers say nothing here; rows may be compared with each other."
+            )
+        else:
+            lines.append(f"Scale `{scale}`.")
+        changed = [override for override in overrides if not override.startswith("output=")]
+        if changed:
+            lines.append(f"Changed: `{' '.join(changed)}`.")
+        if comparable:
+            lines.append(_verdicts(table))
+        lines += _origins(results)
+        seeds = sorted({seed for result in measured for seed in result.summaries})
+        lines.append(
+            f"Training: {_all(run['batches'] for run in runs)} batches, {first['size']} px, seed "
+            f"{', '.join(map(str, seeds))}, precision {_all(run['precision']['precision'] for run in runs)} on "
+            f"{_all(_device(run) for run in runs)}."
+        )
+        lines.append(
+            f"Evaluation: {first['pairs']} pairs of picture and hole, the same for all rows (digest "
+            f"{first['pairs_digest']}), {first['pictures']}, holes `{table.masks}`, float32; `all` is the mean over "
+            "the bins."
+        )
+        named = [table.protocols] if isinstance(table.protocols, str) else table.protocols
+        lines += [f"Protocol `{name}`: {protocols.find(name).description}." for name in named]
+        seen = {test.get("test_masks_in_training", False) for test in tests}
+        if seen != {False}:
+            answer = _all({True: "yes", False: "no", None: "not known"}[value] for value in seen)
+            lines.append(f"Masks of the test set seen in training: {answer}.")
+        lines += [_by_network(metric, name, tests, measured) for metric, name in table.networks.items()]
+        if SECONDS in {metric.key for metric in table.metrics}:
+            threads = _all(f"{test['conditions']['threads']}" for test in tests)
+            where = _all(test["timed_on"] for test in tests)
+            lines.append(f"Seconds: one picture at a time, float32, {where}, {threads} thread(s), median of {TIMED}.")
+        if TRAINING_SECONDS in {metric.key for metric in table.metrics}:
+            lines.append("Training time: per picture of a batch, waiting for data included, median over the log.")
+        lines += _remarks(results)
+        commits = _all(what["conditions"]["commit"] for what in (*runs, *tests))
+        lines.append(f"Commit {commits}, {_dates(tests)}.")
+    if table.reference and measured:
+        lines.append(
+            "Against the reference: mean paired difference over pictures and its 95 % bootstrap interval over pictures "
+            "and seeds, in bold where it leaves out zero. A single seed does not show how much training varies."
+        )
+    if table.kind == "parameters":
+        lines.append("Counted from the networks of this repository: weights without biases, K = 1000.")
+    lines += [f"{label}: not available: {result.missing}" for label, result in results.items() if result.missing]
+    unmeasured = [row for row in table.rows if not results[row.label].summaries]
+    quoted = [row.label for row in unmeasured if not row.experiment and not row.block]
+    waiting = [row.label for row in unmeasured if row.experiment and not results[row.label].missing]
+    if waiting:
+        lines.append(f"Not measured yet: {'; '.join(waiting)}.")
+    if quoted:
+        lines.append(f"Quoted only, not measured here: {'; '.join(quoted)}.")
+    lines += consistency.check(table, results)
+    return [*lines, *table.notes, *(f"{row.label}: {row.note}" for row in table.rows if row.note)]
+
+
+def _verdicts(table: Table) -> str:
+    tolerances = ", ".join(
+        f"{metric.label} {metric.within:g}{' ' + metric.unit if metric.unit else ''}" for metric in table.metrics
+    )
+    return f"`as published` means within {tolerances}; beyond that a number is `better` or `worse`."
+
+
+def _device(run: dict[str, Any]) -> str:
+    """With the number of threads of a processor: another number sums in another order, which a training magnifies."""
+    threads = run["conditions"]["threads"]
+    return f"{run['device']}, {threads} thread{'s' * (threads > 1)}" if run["device"] == "cpu" else str(run["device"])
+
+
+def _origins(results: dict[str, Measured]) -> list[str]:
+    """Which rows are the authors' weights, where there are any."""
+    theirs = [label for label, result in results.items() if result.origin == AUTHORS]
+    return [f"Not trained here, the authors' weights evaluated: {'; '.join(theirs)}."] if theirs else []
+
+
+def _by_network(metric: str, name: str, tests: list[dict[str, Any]], measured: list[Measured]) -> str:
+    """With which network a metric was measured, of how many pictures, or why there is no number."""
+    label, way = BY_NETWORK[metric]
+    if metric in measured[0].absent:
+        return f"{label}: not available: {measured[0].absent[metric]}"
+    text = f"{label}: {way}, {_all(test[name] for test in tests)}"
+    count = tests[0]["pairs"] // (len(tests[0]["means"]) - 1)
+    if metric in OF_SETS:
+        text += f", n = {count} per bin; `all` is that of all pairs"
+    text += "."
+    if any("untrained" in test[name] for test in tests):
+        text += f" AN UNTRAINED NETWORK: these numbers are no {label} and can be compared with no other table."
+    if metric in OF_SETS and count < ENOUGH:
+        text += f" With fewer than {ENOUGH} pictures FID is biased upwards: only for ranking rows of this table."
+    return text
+
+
+def _remarks(results: dict[str, Measured]) -> list[str]:
+    """Each remark once, with the rows that it holds for."""
+    rows: dict[str, list[str]] = {}
+    for label, result in results.items():
+        for remark in result.record.get("remarks", ()):
+            rows.setdefault(remark, []).append(label)
+    measured = [label for label, result in results.items() if result.summaries]
+    return [f"{'All measured rows' if of == measured else ', '.join(of)}: {remark}." for remark, of in rows.items()]
+
+
+def _all(values: Iterable[Any]) -> str:
+    """The value, or all of them where rows differ."""
+    return " / ".join(dict.fromkeys(map(str, values)))
+
+
+def _dates(tests: Iterable[dict[str, Any]]) -> str:
+    dates = sorted(test["conditions"]["date"][:10] for test in tests)
+    return dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"

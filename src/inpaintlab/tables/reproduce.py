@@ -1,0 +1,132 @@
+"""Reproduce a table: measure it and write it in all its formats; render all tables."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from inpaintlab.errors import UserError
+
+OF_TABLE = {  # what its page says of a table, and an override would make untrue
+    "scale": "give it as --scale",
+    "experiment": "its rows choose their experiments",
+    "masks": "its holes are those of the paper's table; `inpaintlab evaluate` takes others",
+    "evaluation.protocol": "its numbers are those of the paper's; `inpaintlab evaluate` takes others",
+}
+
+
+def reproduce(
+    id: str,
+    scale: str = "demo",
+    overrides: Sequence[str] = (),
+    *,
+    publish: bool = False,
+    given: Mapping[str, Path] | None = None,
+    jobs: int | None = None,
+    pictures: Sequence[int] = (),
+) -> int:
+    """Measure and render a table into `<output>/tables/<id>-<scale>/`.
+
+    Args:
+        publish: update the committed pages too.
+        given: see `measure.with_given`.
+        jobs: rows trained at once, each in a process of its own; so they are also if the overrides choose a launcher.
+        pictures: see `figures.sheet`.
+
+    Returns:
+        The number of rows that could not be measured.
+    """
+    from inpaintlab.config.compose import make_launcher
+    from inpaintlab.tables import spec
+    from inpaintlab.tables.measure import measure, with_given
+    from inpaintlab.tables.publish import update_pages
+    from inpaintlab.tables.write import remember_request, write_table
+    from inpaintlab.utils.atomic_write import require_writable
+
+    table, paths = with_given(spec.load(id), given or {})
+    seeds, rest = split_seeds(overrides)
+    how = [o for o in rest if o.startswith("hydra")] + ([f"hydra.launcher.jobs={jobs}"] if jobs else [])
+    rest = [o for o in rest if not o.startswith("hydra")]
+    for key, instead in OF_TABLE.items():
+        if any(o.partition("=")[0] == key for o in rest):
+            raise UserError(f"{key}= is not for a table: {instead}")
+    launcher = make_launcher([*how, *rest, f"experiment={table.experiments[0]}", f"scale={scale}"]) if how else None
+    folder = require_writable(output_folder(rest) / "tables" / _folder_name(id, scale, rest))
+    results = measure(table, scale, seeds, rest, paths, launcher)
+    text = write_table(folder, table, results, scale, rest, pictures)
+    remember_request(folder, id, scale, seeds, rest, given or {})
+    print(f"\n{text}\nwritten to {folder}/table.html, .md, .csv and .tex")
+    if publish:
+        for page in update_pages(id, scale, folder):
+            print(f"updated {page}")
+    return sum(bool(result.missing) for result in results.values())
+
+
+def render_all(overrides: Sequence[str] = ()) -> None:
+    """Render every table again from what has been measured below `<output>`; nothing is trained or evaluated."""
+    from inpaintlab.tables import spec
+    from inpaintlab.tables.measure import measure, with_given
+    from inpaintlab.tables.results import Measured
+    from inpaintlab.tables.write import read_requests, write_index, write_table
+    from inpaintlab.utils.atomic_write import require_writable
+    from inpaintlab.utils.process import explain
+
+    output = output_folder(overrides)
+    where = [o for o in overrides if o.startswith("output=")]
+    require_writable(output / "tables")
+    entries = []
+    for id in spec.known():
+        made = list(read_requests(output, id))
+        for folder, request in made or [(output / "tables" / _folder_name(id, "demo", []), {})]:
+            table, scale = spec.load(id), str(request.get("scale", "demo"))
+            rest = [o for o in request.get("overrides", []) if not o.startswith("output=")] + where  # it may have moved
+            try:
+                if request:
+                    given = {label: Path(path) for label, path in request["given"].items()}
+                    table, paths = with_given(table, given)
+                    results = measure(table, scale, request["seeds"], rest, paths, train=False)
+                elif table.kind == "parameters":
+                    results = measure(table, scale, [0], [])
+                else:
+                    results = {row.label: Measured() for row in table.rows}
+                found = any(result.summaries or result.counts for result in results.values())
+                if request and not found and (folder / "table.csv").exists():
+                    raise UserError(f"nothing of it is measured below {output.absolute()}; the table stays as it is")
+                write_table(folder, table, results, scale, rest)
+            except Exception as error:
+                if explain(error) is None:
+                    raise
+                print(f"{id}: not rendered: {explain(error)}", file=sys.stderr)
+                continue
+            rows = sum(bool(result.summaries or result.counts) for result in results.values())
+            entries.append((folder, table, f"{rows} of {len(results)} rows measured"))
+            print(f"{entries[-1][2]:24} {folder}/table.html")
+    write_index(entries, output / "tables" / "index.html")
+    print(f"{'all of them':24} {output}/tables/index.html")
+
+
+def output_folder(overrides: Sequence[str]) -> Path:
+    return Path(next((o.partition("=")[2] for o in reversed(overrides) if o.startswith("output=")), "runs"))
+
+
+def split_seeds(overrides: Sequence[str]) -> tuple[list[int], list[str]]:
+    seeds, rest = [0], []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key != "seed":
+            rest.append(override)
+            continue
+        if not re.fullmatch(r"\d+(,\d+)*", value):
+            raise UserError(f"seed={value} must be whole numbers separated by commas, seed=0,1,2 say")
+        seeds = list(dict.fromkeys(int(part) for part in value.split(",")))
+    return seeds, rest
+
+
+def _folder_name(id: str, scale: str, overrides: Sequence[str]) -> str:
+    from inpaintlab.config.plain import digest
+
+    extra = [o for o in overrides if not o.startswith("output=")]
+    name = "-".join([id, scale, *(re.sub(r"[^\w.=]+", "_", o) for o in extra)])
+    return name if len(name) <= 120 else f"{name[:110]}-{digest(extra)}"

@@ -1,0 +1,51 @@
+"""What a table adds to the dashboards of its runs: group and name, and a result table with the published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from inpaintlab.tables.spec import Row, Table
+
+if TYPE_CHECKING:
+    from inpaintlab.tables.results import Measured
+
+COLUMNS = (
+    "table", "row", "experiment", "seed", "metric", "bin",
+    "published", "measured", "difference", "protocol", "pairs_hash",
+)  # fmt: skip
+
+
+def overrides(table: Table, row: Row, seed: int) -> list[str]:
+    """Config overrides that put a run into the table's group, under the name of its row."""
+    name = f"{row.label} seed{seed}".replace("'", "\\'")
+    return [f"logger.wandb.group={table.id}", f"logger.wandb.name='{name}'"]
+
+
+def log(table: Table, results: Mapping[str, Measured]) -> None:
+    """Add the table `results/<table>` to the W&B run of every row and seed that has one."""
+    for row in table.rows:
+        for seed, summary in results[row.label].summaries.items():
+            folder = Path(summary["folder"]).parent
+            if (folder / "wandb").is_dir():
+                from inpaintlab.tracking import loggers
+
+                config = yaml.safe_load((folder / "config.yaml").read_text())
+                if config["logger"]["wandb"]:
+                    loggers.log_results(config, folder, table.id, COLUMNS, lines(table, row, seed, summary))
+
+
+def lines(table: Table, row: Row, seed: int, summary: Mapping[str, Any]) -> list[list[Any]]:
+    """One line for each metric and bin of the table."""
+    found = []
+    for metric in table.metrics:
+        for bin in table.bins:
+            measured = summary["means"].get(bin, {}).get(metric.key)
+            published = row.published.get(metric.key, {}).get(bin)
+            difference = None if measured is None or published is None else measured - published
+            place = [table.id, row.label, row.experiment, seed, metric.key, bin]
+            found.append([*place, published, measured, difference, summary["protocol"], summary["pairs_digest"]])
+    return found

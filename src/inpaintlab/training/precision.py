@@ -1,0 +1,101 @@
+"""Which precision and memory layout train fastest here: asked of the machine, written into the run's record."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from inpaintlab.errors import check_choice
+from inpaintlab.utils.atomic_write import locked, write_text
+
+KNOWN = ("32", "bf16-mixed", "auto")
+ROUNDS = 12
+WORTH_IT = 1.3  # bf16 must be so many times faster than float32 in the probe
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How a run computes.
+
+    Args:
+        precision: "32" or "bf16-mixed", as Lightning calls them.
+        channels_last: memory layout of convolution weights.
+        why: one clause for the record.
+    """
+
+    precision: str
+    channels_last: bool
+    why: str
+
+
+def choose(precision: str | int, channels_last: str | bool, device: str, memory: Path | None = None) -> Precision:
+    """Resolve "auto".
+
+    Args:
+        precision: "32", "bf16-mixed" or "auto".
+        channels_last: true, false or "auto" (together with bf16-mixed).
+        device: "cpu" or "cuda".
+        memory: file that keeps the probe's answer for this machine, so that all rows of a table, trained today or
+            tomorrow, are trained alike. Remove it to have the machine asked again.
+    """
+    precision = str(precision)
+    check_choice("trainer.precision", precision, KNOWN)
+    why = "as configured"
+    if precision == "auto":
+        faster = _remembered(device, memory)
+        precision = "bf16-mixed" if faster >= WORTH_IT else "32"
+        why = f"probe: bf16 in channels_last is {faster:.1f} times as fast as float32"
+    layout = precision == "bf16-mixed" if channels_last == "auto" else bool(channels_last)
+    return Precision(precision, layout, why)
+
+
+def _remembered(device: str, memory: Path | None) -> float:
+    if memory is None:
+        plain, mixed = probe(device)
+        return plain / mixed
+    what = torch.cuda.get_device_name() if device == "cuda" else f"{platform.node()} {platform.machine()}"
+    key = f"{what}, torch {torch.__version__}"
+    with locked(
+        memory.with_name(f".{memory.name}.lock"), what="the probe of the precision"
+    ):  # of the rows of a sweep, one
+        known: dict[str, float] = json.loads(memory.read_text()) if memory.exists() else {}
+        if key not in known:
+            plain, mixed = probe(device)
+            known[key] = plain / mixed
+            write_text(memory, json.dumps(known, indent=1) + "\n")
+    return known[key]
+
+
+@lru_cache
+def probe(device: str) -> tuple[float, float]:
+    """Seconds of a small convolution block, forward and backward, in float32 and in bf16 with channels_last.
+
+    The best of several rounds in which the two take turns, so that other work on the machine touches both.
+    """
+    state = torch.random.get_rng_state()
+    blocks = []
+    for mixed in (False, True):
+        torch.manual_seed(0)
+        layout = torch.channels_last if mixed else torch.contiguous_format
+        block = nn.Sequential(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1)).to(device)
+        picture = torch.rand(4, 32, 64, 64, device=device).contiguous(memory_format=layout)
+        blocks.append((mixed, block.to(memory_format=layout), picture))
+    best = [float("inf"), float("inf")]
+    for turn in range(ROUNDS):
+        for mixed, block, picture in blocks:
+            start = time.perf_counter()
+            with torch.autocast(device, torch.bfloat16, enabled=mixed):
+                loss = block(picture).float().mean()
+            loss.backward()
+            loss.item()  # waits for a GPU
+            if turn >= 2:  # the first turns prepare kernels
+                best[mixed] = min(best[mixed], time.perf_counter() - start)
+    torch.random.set_rng_state(state)
+    return best[0], best[1]

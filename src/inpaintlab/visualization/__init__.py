@@ -1,0 +1,1 @@
+"""Picture grids, attention maps and charts."""

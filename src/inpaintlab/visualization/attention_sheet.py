@@ -1,0 +1,198 @@
+"""Attention maps as a sheet that can be read: a row per kind of map, a column per layer, numbers under every map.
+
+Works for any generator that fills `Output.attention` when its `keep_attention` is True. Names are `<kind>_<layer>`,
+with `_<what>` behind it for a second map of the layer: "forward_1", "forward_1_mask" (LBAM, Figures 7 and 8). Patch
+attention has two names of its own, drawn in colour: "flow" (N, 2, h, w), where every position looks, and "heat"
+(N, K, h, w), what K chosen pixels look at; such a generator has an attribute `points` for them.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from inpaintlab.batch import Output
+from inpaintlab.errors import UserError
+from inpaintlab.image import to_uint8
+from inpaintlab.visualization.patch_attention import flow_picture, heat_picture
+
+Pixel = tuple[int, int]  # row, column
+SIDE, GAP, LINE, LABEL = 176, 8, 15, 128  # pixels of a map's longer side, between cells, per line of text, of row names
+
+
+def require(generator: object, system: str) -> None:
+    """Raise unless the generator can show attention maps.
+
+    Raises:
+        UserError: naming the system.
+    """
+    if not hasattr(generator, "keep_attention"):
+        raise UserError(f"{system} has no attention maps to show; run it without --show attention")
+
+
+@contextmanager
+def collecting(
+    generator: Any, size: tuple[int, int], pixels: Sequence[Pixel] = ()
+) -> Iterator[tuple[Callable[..., Output], dict[str, Tensor]]]:
+    """A stand-in for `generator` and the maps of its last call, cropped to pictures of `size` (height, width).
+
+    The maps of a padded picture lose the share of rows and columns that lies in the padding; a row that lies in the
+    picture by any part of it stays.
+
+    Args:
+        pixels: (row, column) of those whose attention is wanted, for generators that have `points`.
+    """
+    maps: dict[str, Tensor] = {}
+
+    def call(image: Tensor, hole: Tensor) -> Output:
+        if hasattr(generator, "points"):
+            height, width = image.shape[-2:]
+            generator.points = tuple(((y + 0.5) / height, (x + 0.5) / width) for y, x in pixels)
+        output: Output = generator(image, hole)
+        maps.clear()
+        for name, value in output.attention.items():
+            keep = [
+                -(-n * own // padded) for n, own, padded in zip(value.shape[-2:], size, image.shape[-2:], strict=True)
+            ]
+            maps[name] = value[..., : keep[0], : keep[1]]
+        return output
+
+    before, points = generator.keep_attention, getattr(generator, "points", None)
+    generator.keep_attention = True
+    try:
+        yield call, maps
+    finally:
+        generator.keep_attention = before
+        if hasattr(generator, "points"):
+            generator.points = points
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture of a sheet, any size, and the two lines under it."""
+
+    picture: Image.Image
+    place: str
+    values: str
+
+
+def sheet(
+    maps: Mapping[str, Tensor],
+    aspect: float = 1.0,
+    picture: NDArray[np.uint8] | None = None,
+    pixels: Sequence[Pixel] = (),
+) -> Image.Image:
+    """All maps of the first picture of a batch on one sheet.
+
+    Each map is the mean over its channels, enlarged without interpolation to one size for all layers. Black is the
+    smallest value of the map and white the largest; both stand under it, with the layer and the resolution. A map
+    that is the same everywhere is drawn in mid-grey.
+
+    Args:
+        maps: (N, C, H, W) by name.
+        aspect: width / height of the picture.
+        picture: (H, W, 3), on which "heat" is drawn.
+        pixels: (row, column) of those that "heat" belongs to.
+    """
+    if not maps:
+        raise UserError("the network returned no attention maps")
+    rows: dict[str, list[Cell]] = {}
+    for name, value in maps.items():
+        values = value[0].detach().float().cpu().numpy()
+        if name == "flow":
+            rows["where each position looks"] = [_flow_cell(values)]
+        elif name == "heat" and picture is not None:
+            looks = zip(values, pixels, strict=True)
+            rows["what a pixel looks at"] = [_heat_cell(picture, heat, pixel) for heat, pixel in looks]
+        else:
+            kind, layer = split_name(name)
+            rows.setdefault(kind, []).append(_grey_cell(layer, values.mean(0)))
+    width, height = (SIDE, max(48, round(SIDE / aspect))) if aspect >= 1 else (max(96, round(SIDE * aspect)), SIDE)
+    columns = max(map(len, rows.values()))
+    step_x, step_y, head = width + GAP, height + 2 * LINE + GAP, 2 * LINE
+    page = Image.new("RGB", (LABEL + columns * step_x, head + len(rows) * step_y), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(12)
+    draw.text((GAP, 6), _legend(maps), "black", font)
+    for i, (kind, cells) in enumerate(rows.items()):
+        top = head + i * step_y
+        draw.multiline_text((GAP, top + height // 2 - LINE), textwrap.fill(kind, 16), "black", font)
+        for j, cell in enumerate(cells):
+            left = LABEL + j * step_x
+            page.paste(cell.picture.resize((width, height), Image.Resampling.NEAREST), (left, top))
+            draw.rectangle((left - 1, top - 1, left + width, top + height), outline=(160, 160, 160))
+            draw.text((left, top + height + 2), cell.place, "black", font)
+            draw.text((left, top + height + 1 + LINE), cell.values, "black", font)
+    return page
+
+
+def _legend(maps: Mapping[str, Tensor]) -> str:
+    if "flow" in maps:
+        return (
+            "flow: hue = direction, white = itself, strong = far; heat: black = none, yellow = most, cross = the pixel"
+        )
+    return "mean over the channels of each map; black = min, white = max of [min, max]"
+
+
+def _grey_cell(layer: str, values: NDArray[np.float32]) -> Cell:
+    size = f"{values.shape[1]} x {values.shape[0]}"
+    limits = f"[{values.min():.3g}, {values.max():.3g}]"
+    return Cell(Image.fromarray(grey(values)), f"{layer}, {size}" if layer else size, limits)
+
+
+def _flow_cell(offsets: NDArray[np.float32]) -> Cell:
+    far = np.hypot(*offsets).max()
+    size = f"{offsets.shape[2]} x {offsets.shape[1]} positions"
+    return Cell(Image.fromarray(flow_picture(offsets)), size, f"farthest: {far:.0f} positions")
+
+
+def _heat_cell(picture: NDArray[np.uint8], heat: NDArray[np.float32], pixel: Pixel) -> Cell:
+    drawn = Image.fromarray(heat_picture(picture, heat, pixel))
+    return Cell(drawn, f"row {pixel[0]}, column {pixel[1]}", f"most: {heat.max():.2g} of {heat.sum():.2g}")
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Row and column of a map: "forward_1_mask" is ("forward mask", "layer 1"); without a number one cell of a row."""
+    found = re.fullmatch(r"(.+?)_(\d+)(?:_(.+))?", name)
+    if found is None:
+        return name.replace("_", " "), ""
+    kind, layer, what = found.groups()
+    return f"{kind} {what or 'map'}".replace("_", " "), f"layer {layer}"
+
+
+def grey(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(H, W) to 8 bit, the smallest value black and the largest white; mid-grey where there is only one."""
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite((low, high)).all():
+        raise UserError("an attention map is not finite, so it cannot be drawn")
+    if high - low <= 1e-6 * max(abs(high), 1e-30):
+        return np.full(values.shape, 128, np.uint8)
+    return np.round((values - low) / (high - low) * 255).astype(np.uint8)
+
+
+def draw_attention(
+    generator: Any,
+    fill: Callable[[Callable[..., Output]], Tensor],
+    size: tuple[int, int],
+    pixels: Sequence[Pixel] = (),
+) -> tuple[Tensor, Image.Image]:
+    """What `fill` returns when it is given the generator, and the sheet of the maps that it made meanwhile.
+
+    Args:
+        fill: calls the generator once and returns the filled picture (1, 3, H, W) in [0, 1].
+        size: height and width of the picture before it was padded.
+        pixels: (row, column) of those whose attention is shown, where the system can.
+    """
+    with collecting(generator, size, pixels) as (call, maps), torch.no_grad():
+        result = fill(call)
+    picture = to_uint8(result)[0].permute(1, 2, 0).cpu().numpy()
+    return result, sheet(maps, size[1] / size[0], picture, pixels)
