@@ -61,6 +61,6 @@ def test_wrong_weights_and_names_are_refused() -> None:
         Vgg16(weights)
     with pytest.raises(ValueError, match="weights='pretrained'"):
         Vgg16("pretrained")
-    with pytest.raises(ValueError, match="must be one of relu1_1"):
+    with pytest.raises(ValueError, match="layers must be one or more of relu1_1"):
         Vgg16("random", layers=["conv1"])
     assert len(layer_names()) == 13 + 5

@@ -62,9 +62,7 @@ class Vgg16(nn.Module):
         known = layer_names()
         unknown = [name for name in layers if name not in known]
         if unknown or not layers:
-            raise ValueError(
-                f"each of layers must be one of {', '.join(known)}, and at least one is needed; got {list(layers)}"
-            )
+            raise ValueError(f"layers must be one or more of {', '.join(known)}; got {list(layers)}")
         self.layers = tuple(layers)
         self.untrained = isinstance(weights, str)
         self.scale = ImagenetScale() if normalise else nn.Identity()
