@@ -5,23 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inpaintlab.batch import Output
 from inpaintlab.errors import UserError
-from inpaintlab.image import inpaint
-from inpaintlab.networks import lbam
+from inpaintlab.image import predict
+from inpaintlab.networks import lbam, msanet
+from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.visualization import attention_sheet as grids
 
 
-class Ramp(nn.Module):
+class Ramp(InpaintingGenerator):
     """Returns two maps, at a half and at a quarter of the resolution, that grow from left to right."""
 
     multiple = 16
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.keep_attention = False
+    shows_attention = True
 
     def forward(self, image: Tensor, hole: Tensor) -> Output:
         n, _, height, width = image.shape
@@ -47,9 +45,10 @@ def test_grey_levels_span_the_values_of_a_map() -> None:
 def test_maps_of_a_padded_picture_are_cut_to_its_share() -> None:
     generator = Ramp()
     image, hole = torch.rand(1, 3, 40, 21), torch.ones(1, 1, 40, 21)
-    with grids.collecting(generator, (40, 21)) as (call, maps):
-        inpaint(call, image, hole, generator.multiple)  # 48 x 32 inside
-    assert {name: tuple(value.shape[-2:]) for name, value in maps.items()} == {
+    with grids.keeping_attention(generator):
+        output = predict(generator, image, hole)  # 48 x 32 inside
+    assert torch.equal(output.image, image)
+    assert {name: tuple(value.shape[-2:]) for name, value in output.attention.items()} == {
         "seen_1": (20, 11),
         "seen_2": (10, 6),
         "context": (40, 21),
@@ -60,7 +59,7 @@ def test_maps_of_a_padded_picture_are_cut_to_its_share() -> None:
 def test_the_sheet_shows_the_mean_over_channels_at_one_size() -> None:
     generator = Ramp()
     image, hole = torch.rand(1, 3, 32, 64), torch.ones(1, 1, 32, 64)
-    filled, sheet = grids.draw_attention(generator, lambda call: inpaint(call, image, hole), (32, 64))
+    filled, sheet = grids.draw_attention(generator, image, hole)
     assert torch.equal(filled, image)
     pixels = np.asarray(sheet.convert("L"))
     assert sheet.height > 2 * grids.SIDE // 2
@@ -77,11 +76,14 @@ def test_the_sheet_shows_the_mean_over_channels_at_one_size() -> None:
 
 def test_flags_are_restored_and_systems_without_maps_refused() -> None:
     generator = Ramp()
-    with pytest.raises(RuntimeError, match="stop"), grids.collecting(generator, (8, 8)):
+    with grids.keeping_attention(generator, [(0.5, 0.5)]):
+        assert generator.keep_attention
+        assert generator.points is None  # it shows none
+    with pytest.raises(RuntimeError, match="stop"), grids.keeping_attention(generator):
         raise RuntimeError("stop")
     assert generator.keep_attention is False
     with pytest.raises(UserError, match="MSA-Net has no attention maps"):
-        grids.require(nn.Conv2d(1, 1, 1), "MSA-Net")
+        grids.require(msanet.Generator(width=0.125), "MSA-Net")
     with pytest.raises(UserError, match="no attention maps"):
         grids.sheet({})
 
@@ -91,6 +93,6 @@ def test_lbam_has_a_row_per_kind_of_map(reverse: str | None, rows: int) -> None:
     generator = lbam.Generator(width=0.125, reverse=reverse).eval()
     hole = torch.zeros(1, 1, 128, 128)
     hole[..., 30:90, 40:100] = 1
-    _, sheet = grids.draw_attention(generator, lambda call: inpaint(call, torch.rand(1, 3, 128, 128), hole), (128, 128))
+    _, sheet = grids.draw_attention(generator, torch.rand(1, 3, 128, 128), hole)
     cell = grids.SIDE + grids.GAP
     assert sheet.size == (grids.LABEL + 7 * cell, 2 * grids.LINE + rows * (cell + 2 * grids.LINE))

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inpaintlab.batch import Output
-from inpaintlab.image import inpaint
+from inpaintlab.image import predict
 from inpaintlab.layers.contextual import ContextualAttention
+from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.visualization import attention_sheet as grids
 from inpaintlab.visualization import patch_attention as pictures
 
 
-class Copy(nn.Module):
+class Copy(InpaintingGenerator):
     """Contextual attention on the picture itself."""
 
     multiple = 8
+    shows_attention = shows_points = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.keep_attention = False
-        self.points: Sequence[tuple[float, float]] | None = None
         self.layer = ContextualAttention()
 
     def forward(self, image: Tensor, hole: Tensor) -> Output:
@@ -71,13 +69,10 @@ def test_the_sheet_has_the_flow_and_a_picture_for_each_pixel_of_the_unpadded_pic
     hole[..., 20:28, 20:28] = 1
     generator = Copy()
 
-    def fill(call: object) -> Tensor:
-        return inpaint(call, image, hole, generator.multiple)  # type: ignore[arg-type]
-
     def maps(y: int, x: int) -> dict[str, Tensor]:
-        with grids.collecting(generator, (42, 48), [(2 * y, 2 * x)]) as (call, maps):
-            fill(call)
-            return dict(maps)
+        point = ((2 * y + 0.5) / 48, (2 * x + 0.5) / 48)
+        with grids.keeping_attention(generator, [point]):
+            return predict(generator, image, hole).attention
 
     first = maps(12, 12)
     assert {name: tuple(value.shape) for name, value in first.items()} == {
@@ -91,6 +86,6 @@ def test_the_sheet_has_the_flow_and_a_picture_for_each_pixel_of_the_unpadded_pic
     assert tuple(flow[:, y, x].tolist()) == (most[0] - y, most[1] - x)
     assert generator.points is None
     assert not generator.keep_attention
-    _, sheet = grids.draw_attention(generator, fill, (42, 48), [(24, 24), (21, 26)])
+    _, sheet = grids.draw_attention(generator, image, hole, [(24, 24), (21, 26)])
     cell = grids.SIDE + grids.GAP
     assert sheet.width == grids.LABEL + 2 * cell

@@ -103,3 +103,24 @@ def test_frozen_parts_and_hyperparameters_are_not_in_it(saved: Path) -> None:
     content = checkpoint.read(saved)
     assert {name.split(".")[0] for name in content["state_dict"]} == {"generator"}
     assert content[checkpoint.KEY]["system"] == "msanet"
+
+
+def test_checkpoints_from_before_version_0_2_0_are_refused_in_one_sentence(saved: Path) -> None:
+    content = torch.load(saved, weights_only=True)
+    content[checkpoint.KEY]["format"] = 1
+    torch.save(content, saved)
+    expected = (
+        f"{saved} was made before version 0.2.0; checkpoints and runs of earlier versions cannot be loaded: train again"
+    )
+    for read in (checkpoint.read, checkpoint.load):
+        with pytest.raises(UserError) as caught:
+            read(saved)
+        assert str(caught.value) == expected
+
+
+def test_a_config_that_names_another_network_is_refused(saved: Path) -> None:
+    content = torch.load(saved, weights_only=True)
+    content[checkpoint.KEY]["config"]["model"]["generator"] = {"_target_": "inpaintlab.networks.lbam.Discriminator"}
+    torch.save(content, saved)
+    with pytest.raises(UserError, match="model.generator names Discriminator, not a generator"):
+        checkpoint.load(saved)

@@ -85,7 +85,7 @@ def test_levels_and_sides() -> None:
     network = small(levels=6)
     assert network.multiple == 64
     assert network(torch.rand(1, 3, 64, 128), torch.zeros(1, 1, 64, 128)).image.shape == (1, 3, 64, 128)
-    with pytest.raises(ValueError, match="CSA needs sides that are multiples of 64, not"):
+    with pytest.raises(ValueError, match="csa: height and width must be multiples of 64, got"):
         network(torch.rand(1, 3, 64, 96), torch.zeros(1, 1, 64, 96))
     for levels in (3, 9):
         with pytest.raises(ValueError, match=f"levels={levels} must be 4 to 8 for attention at 32"):

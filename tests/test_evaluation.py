@@ -24,13 +24,17 @@ from inpaintlab.errors import UserError
 from inpaintlab.evaluation.evaluator import evaluate_pairs
 from inpaintlab.image import composite, inpaint, to_uint8
 from inpaintlab.metrics import image_metrics
+from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.training.run import run_training
 
 Compose = Callable[..., DictConfig]
 
 
-def grey(image: Tensor, hole: Tensor) -> Output:
-    return Output(torch.full_like(image, 0.5))
+class Grey(InpaintingGenerator):
+    """Predicts mid-grey."""
+
+    def forward(self, image: Tensor, hole: Tensor) -> Output:
+        return Output(torch.full_like(image, 0.5))
 
 
 def perfect(truth: Tensor) -> Callable[[Tensor, Tensor], Output]:
@@ -39,7 +43,7 @@ def perfect(truth: Tensor) -> Callable[[Tensor, Tensor], Output]:
 
 def test_values_are_those_of_the_composite(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    result = evaluate_pairs(grey, pairs, keep=2)
+    result = evaluate_pairs(Grey(), pairs, keep=2)
     for number in (0, 7, 17):
         truth, hole, _, bin = pairs.load(number)
         filled = np.where(hole[..., None] > 0, np.uint8(128), truth)
@@ -54,7 +58,7 @@ def test_values_are_those_of_the_composite(compose: Compose) -> None:
 
 def test_the_best_and_the_worst_pictures_are_kept(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    result = evaluate_pairs(grey, pairs, extremes=2, batch_size=5)
+    result = evaluate_pairs(Grey(), pairs, extremes=2, batch_size=5)
     means = result.means()
     order = sorted(range(18), key=lambda n: result.rows[n]["psnr"] - means[result.pairs[n].bin]["psnr"])
     assert set(result.kept) == {*order[:2], *order[-2:]}
@@ -62,24 +66,24 @@ def test_the_best_and_the_worst_pictures_are_kept(compose: Compose) -> None:
         expected, hole_expected, _, _ = pairs.load(number)
         assert np.array_equal(truth, expected)
         assert np.array_equal(hole, hole_expected)
-    assert set(evaluate_pairs(grey, pairs, extremes=2, keep=2).kept) == {0, 17, *result.kept}
-    assert len(evaluate_pairs(grey, pairs, extremes=50).kept) == 18
+    assert set(evaluate_pairs(Grey(), pairs, extremes=2, keep=2).kept) == {0, 17, *result.kept}
+    assert len(evaluate_pairs(Grey(), pairs, extremes=50).kept) == 18
 
 
 @pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 7}, {"batch_size": 32}, {"workers": 2}])
 def test_numbers_do_not_depend_on_how_they_are_computed(compose: Compose, options: dict[str, int]) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    base = evaluate_pairs(grey, pairs)
-    other = evaluate_pairs(grey, pairs, **options)
+    base = evaluate_pairs(Grey(), pairs)
+    other = evaluate_pairs(Grey(), pairs, **options)
     assert other.rows == base.rows
     assert other.pairs == base.pairs
 
 
 def test_several_protocols_change_nothing_of_each(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    both = evaluate_pairs(grey, pairs, protocol=["standard", "lbam"])
+    both = evaluate_pairs(Grey(), pairs, protocol=["standard", "lbam"])
     for prefix, name in (("", "standard"), ("lbam/", "lbam")):
-        for bin, values in evaluate_pairs(grey, pairs, protocol=name).means().items():
+        for bin, values in evaluate_pairs(Grey(), pairs, protocol=name).means().items():
             for metric, value in values.items():
                 assert both.means()[bin][prefix + metric] == value
     of_bin = [row["lbam/psnr"] for row, pair in zip(both.rows, both.pairs, strict=True) if pair.bin == "0.2-0.3"]
@@ -88,7 +92,7 @@ def test_several_protocols_change_nothing_of_each(compose: Compose) -> None:
 
 def test_means_are_per_bin_then_over_bins(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    result = evaluate_pairs(grey, pairs)
+    result = evaluate_pairs(Grey(), pairs)
     means = result.means()
     assert list(means) == [*pairs.bins, "all"]
     by_hand = [row["psnr"] for row, pair in zip(result.rows, result.pairs, strict=True) if pair.bin == "0.2-0.3"]
@@ -174,13 +178,16 @@ class Pixels(torch.nn.Module):
 def test_inpaint_pads_crops_and_keeps_known_pixels() -> None:
     seen = []
 
-    def generator(image: Tensor, hole: Tensor) -> Output:
-        seen.append(image.shape[-2:])
-        return Output(image + 2)
+    class Brighten(InpaintingGenerator):
+        multiple = 8
+
+        def forward(self, image: Tensor, hole: Tensor) -> Output:
+            seen.append(image.shape[-2:])
+            return Output(image + 2)
 
     image, hole = torch.rand(1, 3, 21, 34), torch.zeros(1, 1, 21, 34)
     hole[..., 5:9, 20:] = 1
-    filled = inpaint(generator, image, hole, 8)
+    filled = inpaint(Brighten(), image, hole)
     assert seen == [(24, 40)]
     assert filled.shape == image.shape
     assert torch.equal(filled[(hole == 0).expand_as(image)], image[(hole == 0).expand_as(image)])

@@ -19,6 +19,7 @@ from inpaintlab.config.compose import compose_config
 from inpaintlab.errors import UserError
 from inpaintlab.evaluation.evaluator import evaluate_pairs
 from inpaintlab.metrics import fid
+from inpaintlab.networks.generator import InpaintingGenerator
 
 Compose = Callable[..., DictConfig]
 
@@ -100,14 +101,17 @@ def test_a_truth_with_several_holes_is_seen_once() -> None:
 
 
 # ---------------------------------------------------------------------- evaluations
-def grey(image: Tensor, hole: Tensor) -> Output:
-    return Output(torch.full_like(image, 0.5))
+class Grey(InpaintingGenerator):
+    """Predicts mid-grey."""
+
+    def forward(self, image: Tensor, hole: Tensor) -> Output:
+        return Output(torch.full_like(image, 0.5))
 
 
 def test_evaluation_gives_the_distance_per_bin_and_of_all(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    plain = evaluate_pairs(grey, pairs).means()
-    means = evaluate_pairs(grey, pairs, extractors={"fid": Tiny()}).means()
+    plain = evaluate_pairs(Grey(), pairs).means()
+    means = evaluate_pairs(Grey(), pairs, extractors={"fid": Tiny()}).means()
     network, of = Tiny(), {}
     for number in range(len(pairs)):
         truth, hole, _, bin = pairs.load(number)
@@ -123,15 +127,15 @@ def test_evaluation_gives_the_distance_per_bin_and_of_all(compose: Compose) -> N
 @pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 7}, {"workers": 2}])
 def test_distance_does_not_depend_on_how_it_is_computed(compose: Compose, options: dict[str, int]) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
-    base = evaluate_pairs(grey, pairs, extractors={"fid": Tiny()})
-    assert evaluate_pairs(grey, pairs, extractors={"fid": Tiny()}, **options).means() == base.means()
+    base = evaluate_pairs(Grey(), pairs, extractors={"fid": Tiny()})
+    assert evaluate_pairs(Grey(), pairs, extractors={"fid": Tiny()}, **options).means() == base.means()
 
 
 def _share(rank: int, where: str, overrides: list[str], expected: dict[str, dict[str, float]]) -> None:
     dist.init_process_group("gloo", init_method=f"file://{where}", rank=rank, world_size=2)
     pairs = instantiate(compose_config(overrides).data, _convert_="all").pairs()
     options = {"protocol": ["standard", "lbam"], "extractors": {"fid": Tiny(), "other": Tiny()}}
-    shared = evaluate_pairs(grey, pairs, **options, rank=rank, world=2)
+    shared = evaluate_pairs(Grey(), pairs, **options, rank=rank, world=2)
     assert shared.means() == expected
     dist.destroy_process_group()
 
@@ -141,7 +145,7 @@ def test_two_processes_give_exactly_what_one_gives(tiny: list[str], tmp_path: Pa
     overrides = ["experiment=msanet_places2_mum", *tiny]
     pairs = instantiate(compose_config(overrides).data, _convert_="all").pairs()
     options = {"protocol": ["standard", "lbam"], "extractors": {"fid": Tiny(), "other": Tiny()}}
-    alone = evaluate_pairs(grey, pairs, **options).means()
+    alone = evaluate_pairs(Grey(), pairs, **options).means()
     assert {"psnr", "lbam/psnr", "fid", "other"} < set(alone["all"])
     assert alone["all"]["other"] == alone["all"]["fid"]
     torch.multiprocessing.spawn(_share, (str(tmp_path / "meeting"), overrides, alone), nprocs=2)

@@ -22,6 +22,7 @@ from inpaintlab.errors import UserError
 from inpaintlab.image import NotFinite
 from inpaintlab.image import inpaint as fill
 from inpaintlab.networks import lbam
+from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.utils.process import explain
 
 SIDE = 128
@@ -64,13 +65,15 @@ def test_a_prediction_that_is_not_finite_is_no_result(value: float) -> None:
     hole[1, :, 2:5, 3:6] = 1
     prediction = torch.full_like(image, 0.25)
 
-    def generator(image: torch.Tensor, hole: torch.Tensor) -> Output:
-        return Output(prediction)
+    class Constant(InpaintingGenerator):
+        def forward(self, image: torch.Tensor, hole: torch.Tensor) -> Output:
+            return Output(prediction)
 
+    generator = Constant()
     prediction[0], prediction[1, :, 5:] = value, value  # outside the hole it does not matter
     assert torch.isfinite(fill(generator, image, hole)).all()
     prediction[1, 2, 4, 5] = value
-    with pytest.raises(NotFinite, match="NaN or infinite: its weights, so the checkpoint, or the precision") as caught:
+    with pytest.raises(NotFinite, match="NaN or infinite; check the weights in its checkpoint, or") as caught:
         fill(generator, image, hole)
     assert explain(caught.value)
 
@@ -197,7 +200,7 @@ def test_checkpoints_with_nonsense_are_one_sentence(tmp_path: Path) -> None:
     path = tiny_lbam(tmp_path / "lbam.ckpt")
     content = torch.load(path)
     torch.save(content | {checkpoints.KEY: 3}, path)
-    with pytest.raises(UserError, match="has format None; this version reads format 1"):
+    with pytest.raises(UserError, match="has checkpoint format None; this version reads format 2"):
         checkpoints.load(path)
     torch.save(content | {"state_dict": dict.fromkeys(content["state_dict"], 1)}, path)
     with pytest.raises(UserError, match=r"do not fit inpaintlab\.networks\.lbam; no tensor: "):

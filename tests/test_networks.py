@@ -9,9 +9,12 @@ import pkgutil
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 import inpaintlab.networks
+from inpaintlab.checkpoints.authors import systems_with_released_weights
+from inpaintlab.image import inpaint
+from inpaintlab.networks.authors_weights import AuthorsWeights
+from inpaintlab.networks.generator import InpaintingGenerator
 
 SYSTEMS = [
     name
@@ -20,9 +23,9 @@ SYSTEMS = [
 ]
 
 
-def small(system: str) -> nn.Module:
+def small(system: str) -> InpaintingGenerator:
     torch.manual_seed(0)
-    build = importlib.import_module(f"inpaintlab.networks.{system}").Generator
+    build: type[InpaintingGenerator] = importlib.import_module(f"inpaintlab.networks.{system}").Generator
     options = {"width": 0.25, "levels": 5}
     return build(**{name: value for name, value in options.items() if name in inspect.signature(build).parameters})
 
@@ -125,3 +128,37 @@ def test_any_patch_attention_takes_the_place_of_any_other(system: str, attention
         assert ("flow" in output.attention) == (chosen != "none")
         outputs.append(output.image)
     assert torch.equal(*outputs) == (attention == "none")
+
+
+# ---------------------------------------------------------------------- the contract
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_generator_keeps_the_contract(system: str) -> None:
+    network = small(system).eval()
+    assert isinstance(network, InpaintingGenerator)
+    image, hole = pictures(network.multiple)
+    assert not network.keep_attention
+    with torch.no_grad():
+        assert network(image, hole).attention == {}
+        network.keep_attention, network.points = True, [(0.3, 0.3), (0.6, 0.2)]
+        maps = network(image, hole).attention
+    assert bool(maps) == network.shows_attention
+    assert ("heat" in maps) == network.shows_points
+    if network.shows_points:
+        assert maps["heat"].shape[:2] == (2, 2)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.constrain()  # untrained weights are within their range
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    if network.multiple > 1:
+        with pytest.raises(ValueError, match=f"{system}: .* must be multiples of {network.multiple}, got "):
+            network(image[..., 1:], hole[..., 1:])
+    image, hole = image[:1, :, :-3, :-5], hole[:1, :, :-3, :-5]
+    assert torch.equal(inpaint(network, image, hole) == image, (hole == 0).expand_as(image))
+
+
+@pytest.mark.parametrize("system", systems_with_released_weights())
+def test_every_entry_has_a_name_in_the_authors_weights(system: str) -> None:
+    network = small(system)
+    assert isinstance(network, AuthorsWeights)
+    called = network.map_authors_weights({}).called
+    names = [called(name) for name in network.state_dict()]
+    assert len(set(names)) == len(names)

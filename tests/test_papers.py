@@ -14,14 +14,13 @@ from inpaintlab.batch import Batch, Output
 from inpaintlab.errors import UserError
 from inpaintlab.losses.adversarial import Hinge
 from inpaintlab.losses.reconstruction import distance
+from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.networks.msanet import Generator
 from inpaintlab.papers.msanet import MSANet
 from inpaintlab.training.module import InpaintingModule
 
 
-class TinyGenerator(nn.Module):
-    multiple = 1
-
+class TinyGenerator(InpaintingGenerator):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(4, 3, 3, padding=1)

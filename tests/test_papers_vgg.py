@@ -107,7 +107,7 @@ def test_critic_loss_is_wgan_gp_on_the_raw_output_and_does_not_reach_the_generat
 def test_activations_stay_in_their_ranges_after_every_step() -> None:
     module = make_lbam({"l1": 1.0, "perceptual": 0.0, "style": 0.0, "adversarial": 0.0}, vgg=None)
     called: list[int] = []
-    module.generator.constrain = lambda: called.append(1)  # type: ignore[assignment]
+    module.generator.constrain = lambda: called.append(1)  # type: ignore[method-assign]
     step(module)
     assert called == [1]
 

@@ -13,10 +13,11 @@ from torch import nn
 
 from inpaintlab.checkpoints import weight_files
 from inpaintlab.errors import UserError
+from inpaintlab.networks.generator import InpaintingGenerator
 
 KEY = "inpaintlab"  # where a checkpoint keeps {"format", "system", "config", "conditions"}
 AVERAGE = "generator_average"  # and its averaged weights, if there are any
-FORMAT = 1
+FORMAT = 2  # 1: before version 0.2.0, with other class paths in the config
 NEEDED = (  # beside the weights
     ("batches_done",),
     (KEY, "system"),
@@ -38,7 +39,7 @@ class Restored:
         path: the file.
     """
 
-    generator: nn.Module
+    generator: InpaintingGenerator
     system: str
     config: dict[str, Any]
     batches: int
@@ -69,8 +70,14 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
         found = ", ".join(sorted(map(str, content))[:8]) if isinstance(content, dict) else type(content).__name__
         raise UserError(f"{path} is not a checkpoint of inpaintlab: it holds {found} and no entry {KEY!r}")
-    if _at(content, (KEY, "format")) != FORMAT:
-        raise UserError(f"{path} has format {_at(content, (KEY, 'format'))}; this version reads format {FORMAT}")
+    given = _at(content, (KEY, "format"))
+    if given == 1:
+        raise UserError(
+            f"{path} was made before version 0.2.0; checkpoints and runs of earlier versions cannot be loaded: train "
+            "again"
+        )
+    if given != FORMAT:
+        raise UserError(f"{path} has checkpoint format {given}; this version reads format {FORMAT}")
     lacking = [".".join(place) for place in NEEDED if _at(content, place) is None]
     if lacking:
         raise UserError(f"{path} is no whole checkpoint of inpaintlab: it lacks {', '.join(lacking)}")
@@ -107,6 +114,8 @@ def load(
     if system is not None and about["system"] != system:
         raise UserError(f"{path} is a checkpoint of {about['system']}, not of {system}")
     generator = build(about["config"]["model"]["generator"], "inpaintlab.networks.")
+    if not isinstance(generator, InpaintingGenerator):
+        raise UserError(f"{path}: the config's model.generator names {type(generator).__qualname__}, not a generator")
     prefix = "generator."
     weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
     if average:

@@ -6,9 +6,13 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inpaintlab.errors import UserError
 from inpaintlab.utils.process import explain, run_program
+
+if TYPE_CHECKING:
+    from inpaintlab.networks.generator import InpaintingGenerator
 
 
 def parser() -> ArgumentParser:
@@ -183,7 +187,7 @@ def run(arguments: Namespace) -> int:
 
 
 def fill_file(
-    generator: object,
+    generator: InpaintingGenerator,
     image: Path,
     mask: Path,
     out: Path,
@@ -233,18 +237,12 @@ def fill_file(
         )
     tensor = from_uint8(torch.from_numpy(picture.transpose(2, 0, 1).copy()))[None].to(device)
     missing = torch.from_numpy(hole)[None, None].float().to(device)
-    multiple = getattr(generator, "multiple", 1)
     if show:
-        filled, sheet = attention_sheet.draw_attention(
-            generator,
-            lambda call: inpaint(call, tensor, missing, multiple),
-            (hole.shape[0], hole.shape[1]),
-            pixels or choose_pixels(hole),
-        )
+        filled, sheet = attention_sheet.draw_attention(generator, tensor, missing, pixels or choose_pixels(hole))
         with replacing(shown_at(out)) as temporary:
             sheet.save(temporary)
     else:
-        filled = inpaint(generator, tensor, missing, multiple)  # type: ignore[arg-type]
+        filled = inpaint(generator, tensor, missing)
     result = to_uint8(filled)[0].permute(1, 2, 0).cpu().numpy()
     result = np.where(hole[..., None] > 0, result, picture)
     with Image.open(image) as original:

@@ -21,12 +21,12 @@ from inpaintlab.data.workers import loader
 from inpaintlab.image import inpaint, to_uint8
 from inpaintlab.metrics import fid, protocols
 from inpaintlab.metrics.per_picture import PerPicture
+from inpaintlab.networks.generator import InpaintingGenerator
 
 Picture = NDArray[np.uint8]
 Kept = tuple[Picture, Picture, Picture]  # truth, hole, result
 TIMED = 9
 RANKED = "psnr"  # what calls a picture good or bad; every protocol has it
-Generator = Callable[..., Any]
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate_pairs(
-    generator: Generator,
+    generator: InpaintingGenerator,
     pairs: PairSet,
     *,
     protocol: str | Sequence[str] = "standard",
@@ -88,7 +88,7 @@ def evaluate_pairs(
     """Evaluate in float32 on `pairs`, in order, none twice and none left out.
 
     Args:
-        generator: in eval mode, with an attribute `multiple` if its input sizes must be multiples of it.
+        generator: in eval mode, on `device`.
         protocol: of the metrics; of several, see `protocols.find`.
         more: metrics beside those of the protocol, LPIPS say.
         extractors: features of 8-bit pictures on `device`, by the name under which their FID is measured, too.
@@ -110,7 +110,7 @@ def evaluate_pairs(
         on_device = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in raw.items()}
         batch = to_batch(on_device)
         with torch.autocast(torch.device(device).type, enabled=False):
-            filled = _inpaint(generator, batch.image, batch.hole)
+            filled = inpaint(generator, batch.image, batch.hole)
             results = to_uint8(filled)
             found = [extract(raw["name"], on_device["image"], results) for extract in extracts.values()]
         composites, pictures = _arrays(filled), _arrays(results)
@@ -138,7 +138,7 @@ def evaluate_pairs(
 
 
 @torch.no_grad()
-def seconds_per_picture(generator: Generator, pairs: PairSet, device: str | torch.device = "cpu") -> float:
+def seconds_per_picture(generator: InpaintingGenerator, pairs: PairSet, device: str | torch.device = "cpu") -> float:
     """Median time for one picture at a time, of `TIMED` pairs spread evenly, after one that is not counted."""
     taken = []
     for number in [0, *pairs.spread(TIMED)]:
@@ -148,14 +148,10 @@ def seconds_per_picture(generator: Generator, pairs: PairSet, device: str | torc
         _wait(device)
         start = time.perf_counter()
         with torch.autocast(torch.device(device).type, enabled=False):
-            _inpaint(generator, image, missing)
+            inpaint(generator, image, missing)
         _wait(device)
         taken.append(time.perf_counter() - start)
     return float(np.median(taken[1:]))
-
-
-def _inpaint(generator: Generator, image: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
-    return inpaint(generator, image, hole, getattr(generator, "multiple", 1))
 
 
 def _wait(device: str | torch.device) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -31,6 +32,27 @@ class Released:
     called: Callable[[str], str]
     ignored: Sequence[str] = ()
     source: str = "the given state dict"
+
+
+class AuthorsWeights(ABC):
+    """Mixin for a network, generator or discriminator, whose authors published weights.
+
+    Attributes:
+        swaps_colours: whether published weights may expect BGR pictures, so that `swap_colours` has a meaning.
+    """
+
+    swaps_colours: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
+        """Describe how published weights map onto this network.
+
+        Args:
+            weights: a state dict under the authors' names.
+            swap_colours: reverse the channels of inputs and outputs, or leave them; None decides by the layout of the
+                filters. Used only with `swaps_colours`.
+        """
 
 
 def layer_of(name: str) -> tuple[str, str, int, str]:

@@ -26,6 +26,7 @@ from inpaintlab.image import empty_hole
 from inpaintlab.layers.coherent import CoherentAttention
 from inpaintlab.layers.contextual import RULES, ContextualAttention, resize_nearest
 from inpaintlab.layers.same_conv import SameConv
+from inpaintlab.networks.generator import InpaintingGenerator
 
 REFINEMENT_INPUTS = {"image": 3, "image_hole": 4, "image_ones_hole": 5}
 
@@ -202,7 +203,7 @@ class TwoBranches(Stage):
         return self.decoder(self.gate("merged", torch.cat([convolved, attended], 1), hole))
 
 
-class CoarseToFine(nn.Module):
+class CoarseToFine(InpaintingGenerator):
     """Both stages, from picture and hole to the prediction.
 
     Args:
@@ -234,8 +235,7 @@ class CoarseToFine(nn.Module):
         super().__init__()
         self.coarse, self.refinement, self.squash = coarse, refinement, squash
         self.refinement_input, self.passes, self.detach = refinement_input, passes, detach
-        self.keep_attention = False
-        self.points: Sequence[tuple[float, float]] | None = None
+        self.shows_attention = self.shows_points = self._attention_layer() is not None
 
     def forward(self, image: Tensor, hole: Tensor) -> Output:
         """Predict the whole picture.
@@ -247,29 +247,27 @@ class CoarseToFine(nn.Module):
         Returns:
             The results of both stages, between 0 and 1; of the only one, where there is no refinement.
         """
-        if hole.shape[-2] % self.multiple or hole.shape[-1] % self.multiple:
-            raise ValueError(f"the sides must be multiples of {self.multiple}, not {tuple(hole.shape[-2:])}")
+        self.require_size(hole)
         known, ones = empty_hole(2 * image - 1, hole), torch.ones_like(hole)
         first = self.squash(self.coarse(torch.cat([known, ones, hole], 1), hole).to(image.dtype))
         if self.refinement is None:
             return Output(image=(first + 1) / 2)
         planes = {"image": [], "image_hole": [hole], "image_ones_hole": [ones, hole]}[self.refinement_input]
-        attention = self._watched()
+        attention = self._attention_layer()
+        if attention is not None:
+            attention.keep_attention, attention.points = self.keep_attention, self.points
         second = first.detach() if self.detach else first
         for _ in range(self.passes):
             pasted = torch.where(hole > 0.5, second, known)
             second = self.squash(self.refinement(torch.cat([pasted, *planes], 1), hole).to(image.dtype))
         maps: dict[str, Tensor] = {}
-        if attention is not None and attention.kept is not None:
+        if self.keep_attention and attention is not None and attention.kept is not None:
             maps["flow"] = attention.kept.offsets.to(image.dtype)
             if self.points:
                 maps["heat"] = attention.kept.heat
         return Output(image=(second + 1) / 2, coarse=(first + 1) / 2, attention=maps)
 
-    def _watched(self) -> ContextualAttention | CoherentAttention | None:
-        """The attention layer, told what to keep; None if there is nothing to keep."""
-        layer = getattr(self.refinement, "attention", None)
-        if not isinstance(layer, (ContextualAttention, CoherentAttention)):
-            return None
-        layer.keep_attention, layer.points = self.keep_attention, self.points
-        return layer if self.keep_attention else None
+    def _attention_layer(self) -> ContextualAttention | CoherentAttention | None:
+        """The attention layer, if there is one that can show its maps."""
+        layer = self.refinement.attention if isinstance(self.refinement, TwoBranches) else None
+        return layer if isinstance(layer, (ContextualAttention, CoherentAttention)) else None

@@ -12,7 +12,7 @@ Convention of the paper, kept inside this file: pictures in [-1, 1], one colour 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,7 +22,9 @@ from inpaintlab.batch import Output
 from inpaintlab.errors import check_choice
 from inpaintlab.layers.coherent import CoherentAttention, feature_hole
 from inpaintlab.layers.contextual import ContextualAttention
+from inpaintlab.networks.authors_weights import AuthorsWeights, Released
 from inpaintlab.networks.csa_stages import Refinement, Rough, initialise
+from inpaintlab.networks.generator import InpaintingGenerator
 
 ATTENTIONS = ("csa", "contextual", "conv", "none")
 POSITIONS = {64: 2, 32: 3, 16: 4}  # side of the features for pictures of 256 pixels -> halvings before
@@ -57,7 +59,7 @@ class Plain(nn.Module):
         return result
 
 
-class Generator(nn.Module):
+class Generator(InpaintingGenerator, AuthorsWeights):
     """Both networks; the defaults are the paper's full model (54,419,459 + 77,692,291 parameters).
 
     Args:
@@ -116,8 +118,7 @@ class Generator(nn.Module):
         self.rough = Rough(levels, width)
         self.refinement = Refinement(build, self.steps, levels, width)
         self.register_buffer("colour", (torch.tensor(COLOUR) / 127.5 - 1).view(1, 3, 1, 1), persistent=False)
-        self.keep_attention = False
-        self.points: Sequence[tuple[float, float]] | None = None
+        self.shows_attention = self.shows_points = self._attention_layer() is not None
         initialise(self)
 
     def forward(self, image: Tensor, hole: Tensor) -> Output:
@@ -130,14 +131,15 @@ class Generator(nn.Module):
         Returns:
             With `features`: those behind the attention and those of the decoder at the same resolution.
         """
-        if hole.shape[-2] % self.multiple or hole.shape[-1] % self.multiple:
-            raise ValueError(f"CSA needs sides that are multiples of {self.multiple}, not {tuple(hole.shape[-2:])}")
+        self.require_size(hole)
         missing, x = hole > 0.5, 2 * image - 1
         emptied = torch.where(missing, self.colour, x)  # type: ignore[arg-type]
         coarse = self.rough(emptied).float()
         joined = torch.where(missing, coarse if self.joint else coarse.detach(), emptied)
         second = emptied if self.second_input == "colour" else torch.where(missing, 0.0, x)
-        layer = self._watched()
+        layer = self._attention_layer()
+        if layer is not None:
+            layer.keep_attention, layer.points = self.keep_attention, self.points
         refined, taps = self.refinement(torch.cat([joined, second], 1), self.feature_hole(hole))
         maps: dict[str, Tensor] = {}
         if self.keep_attention and layer is not None and layer.kept is not None:
@@ -149,13 +151,16 @@ class Generator(nn.Module):
         """The hole (N, 1, H, W) at the attention's resolution."""
         return feature_hole(hole, self.steps, self.threshold)
 
-    def _watched(self) -> CoherentAttention | ContextualAttention | None:
-        """The attention layer, told what to keep."""
-        layer = getattr(self.refinement.attention, "layer", self.refinement.attention)
-        if not isinstance(layer, (CoherentAttention, ContextualAttention)):
-            return None
-        layer.keep_attention, layer.points = self.keep_attention, self.points
-        return layer
+    def _attention_layer(self) -> CoherentAttention | ContextualAttention | None:
+        """The attention layer, if there is one that can show its maps."""
+        layer = self.refinement.attention
+        layer = layer.layer if isinstance(layer, ContextualInHole) else layer
+        return layer if isinstance(layer, (CoherentAttention, ContextualAttention)) else None
+
+    @classmethod
+    def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
+        """Both released networks in one state dict, as `merge_released` makes it; the weights show no options."""
+        return Released(weights, dict(PROFILES["released"]), authors_name)
 
 
 def authors_name(name: str) -> str:
@@ -187,12 +192,6 @@ def authors_name(name: str) -> str:
 
 def _nested(network: str, inside: list[str], index: int, entry: str) -> str:
     return f"{network}.model." + "".join(f"model.{i}." for i in inside) + f"model.{index}.{entry}"
-
-
-def released_options(names: Iterable[str]) -> dict[str, Any]:
-    """The constructor options that fit released weights; they show no choice."""
-    del names
-    return dict(PROFILES["released"])
 
 
 def merge_released(rough: Mapping[str, Tensor], refinement: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from inpaintlab.networks.authors_weights import (
+    AuthorsWeights,
     Released,
     authors_layer,
     from_tensorflow,
@@ -50,7 +51,7 @@ def clip(x: Tensor) -> Tensor:
     return x.clamp(-1, 1)
 
 
-class Generator(CoarseToFine):
+class Generator(CoarseToFine, AuthorsWeights):
     """DeepFill v1's network; the defaults are the paper's full model (3,601,542 parameters).
 
     Args:
@@ -61,6 +62,8 @@ class Generator(CoarseToFine):
         attention: "contextual"; "csa" in its place; or "none", which leaves the attention branch without any.
         width: factor on all numbers of maps, for small trials.
     """
+
+    swaps_colours = True
 
     def __init__(
         self, *, rules: str = "tf", refinement: str = "attention", attention: str = "contextual", width: float = 1.0
@@ -78,22 +81,22 @@ class Generator(CoarseToFine):
         if rules == "tf":
             glorot(self)
 
+    @classmethod
+    def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
+        """The authors' TensorFlow variables (see `from_tensorflow`), or a state dict under the port's names.
+
+        The latter gets the rules of the port; `rules="tf"` must be said for TensorFlow weights that were renamed.
+        """
+        if is_tensorflow(weights):
+            weights, ignored = from_tensorflow(weights, swap_colours)
+            width = width_of(weights, "inpaint_net/conv1/kernel", 32)
+            return Released(weights, {"rules": "tf", "width": width}, tensorflow_name, ignored)
+        width = width_of(weights, "coarse_generator.conv1.conv.weight", 32)
+        return Released(weights, {"rules": "port", "width": width}, port_name)
+
 
 def port_name(name: str) -> str:
     """What a weight of `Generator` is called in the PyTorch port."""
     stage, part, number, entry = layer_of(name)
     network = {"coarse": "coarse_generator", "refinement": "fine_generator"}[stage]
     return f"{network}.{authors_layer(stage, part, number)}.conv.{entry}"
-
-
-def released(weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
-    """The authors' TensorFlow variables (see `from_tensorflow`), or a state dict under the port's names.
-
-    The latter gets the rules of the port; `rules="tf"` must be said for TensorFlow weights that were renamed.
-    """
-    if is_tensorflow(weights):
-        weights, ignored = from_tensorflow(weights, swap_colours)
-        width = width_of(weights, "inpaint_net/conv1/kernel", 32)
-        return Released(weights, {"rules": "tf", "width": width}, tensorflow_name, ignored)
-    width = width_of(weights, "coarse_generator.conv1.conv.weight", 32)
-    return Released(weights, {"rules": "port", "width": width}, port_name)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from inpaintlab.networks.authors_weights import (
+    AuthorsWeights,
     Released,
     from_tensorflow,
     is_tensorflow,
@@ -43,7 +44,7 @@ STYLES = {
 INITIAL = {"authors": glorot, "preserving": preserving}
 
 
-class Generator(CoarseToFine):
+class Generator(CoarseToFine, AuthorsWeights):
     """GConv's network; the defaults are the authors' (4,052,478 parameters, 4,414,908 in mmagic).
 
     Args:
@@ -53,6 +54,8 @@ class Generator(CoarseToFine):
             "preserving" the size of features, which speeds up short trials.
         width: factor on all numbers of maps, for small trials.
     """
+
+    swaps_colours = True
 
     def __init__(
         self, *, variant: str = "tf", attention: str = "contextual", initial: str = "authors", width: float = 1.0
@@ -76,6 +79,23 @@ class Generator(CoarseToFine):
         if authors or initial != "authors":
             INITIAL[initial](self)
 
+    @classmethod
+    def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
+        """The authors' TensorFlow variables (see `from_tensorflow`), or mmagic's state dict, of all networks or one."""
+        if is_tensorflow(weights):
+            weights, ignored = from_tensorflow(weights, swap_colours)
+            width = width_of(weights, "inpaint_net/conv1/kernel", 48)
+            return Released(weights, {"variant": "tf", "width": width}, tensorflow_name, ignored)
+        prefix = "generator."
+        if any(name.startswith(prefix) for name in weights):
+            ours = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+        else:
+            ours = dict(weights)
+        ours = {name: w for name, w in ours.items() if not name.endswith("fuse_kernel")}  # a constant
+        ignored = sorted(name for name in weights if name.removeprefix(prefix) not in ours)
+        width = width_of(ours, "stage1.encoder.enc1.conv.conv.weight", 48)
+        return Released(ours, {"variant": "mmagic", "width": width}, mmagic_name, ignored)
+
 
 _MMAGIC = {
     ("coarse", "encoder"): ("stage1.encoder.enc{}", "stage1.dilation_neck.dilation_convs.{}"),
@@ -96,20 +116,3 @@ def mmagic_name(name: str) -> str:
     else:
         layer = patterns[0].format(number - {"decoder": 10, "after": 8}.get(part, 0))
     return f"{layer}.conv.conv.{entry}"
-
-
-def released(weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
-    """The authors' TensorFlow variables (see `from_tensorflow`), or mmagic's state dict, of all networks or one."""
-    if is_tensorflow(weights):
-        weights, ignored = from_tensorflow(weights, swap_colours)
-        width = width_of(weights, "inpaint_net/conv1/kernel", 48)
-        return Released(weights, {"variant": "tf", "width": width}, tensorflow_name, ignored)
-    prefix = "generator."
-    if any(name.startswith(prefix) for name in weights):
-        ours = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
-    else:
-        ours = dict(weights)
-    ours = {name: w for name, w in ours.items() if not name.endswith("fuse_kernel")}  # a constant
-    ignored = sorted(name for name in weights if name.removeprefix(prefix) not in ours)
-    width = width_of(ours, "stage1.encoder.enc1.conv.conv.weight", 48)
-    return Released(ours, {"variant": "mmagic", "width": width}, mmagic_name, ignored)

@@ -15,7 +15,7 @@ as a fourth channel. The mask branch sees three equal channels; one stands for t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -27,6 +27,8 @@ from inpaintlab.image import empty_hole
 from inpaintlab.layers import fast_strided_conv, mask_activation
 from inpaintlab.layers.attention_map_blocks import DecoderBlock, EncoderBlock, Maps, follow
 from inpaintlab.layers.mask_update import LearnableMaskUpdate, MaxPoolMaskUpdate, PartialMaskUpdate, ResizedMask
+from inpaintlab.networks.authors_weights import AuthorsWeights, Released
+from inpaintlab.networks.generator import InpaintingGenerator
 
 MASK_UPDATES = ("learnable", "partial", "max_pool", "resized")
 OUTPUTS = ("tanh", "abs_tanh")
@@ -39,10 +41,8 @@ PROFILES: dict[str, dict[str, Any]] = {
 REVERSE_START = {"a": 1.1, "mu": 1.0, "gamma_left": 0.5, "gamma_right": 0.5}
 
 
-class Generator(nn.Module):
+class Generator(InpaintingGenerator, AuthorsWeights):
     """LBAM's network; the defaults are the paper's full model (68,317,748 parameters).
-
-    Training loops call `constrain` after each optimiser step.
 
     Args:
         mask_update: of the forward path, "learnable" or "partial" (fixed means and binary updates, "unlearned");
@@ -59,6 +59,7 @@ class Generator(nn.Module):
     """
 
     multiple = 128
+    shows_attention = True
 
     def __init__(
         self,
@@ -78,7 +79,6 @@ class Generator(nn.Module):
         check_choice("mask_kernel", mask_kernel, (3, 4))
         check_choice("output", output, OUTPUTS)
         self.output_activation = output
-        self.keep_attention = False  # set it to have the maps in `Output.attention`
         maps = [max(4, round(n * width / 4) * 4) for n in (64, 128, 256, 512, 512, 512, 512)]
 
         def path(kind: str, layers: int, **initial: float) -> nn.ModuleList:
@@ -128,8 +128,7 @@ class Generator(nn.Module):
 
     def attend(self, hole: Tensor) -> Maps:
         """The maps of holes (N, 1, H, W). They depend on nothing else, and are 40 % of the network's arithmetic."""
-        if hole.shape[-2] % self.multiple or hole.shape[-1] % self.multiple:
-            raise ValueError(f"LBAM needs sides that are multiples of {self.multiple}, not {tuple(hole.shape[-2:])}")
+        self.require_size(hole)
         return Maps(follow(self.forward_masks, 1 - hole), follow(self.reverse_masks, hole))
 
     def paint(self, image: Tensor, hole: Tensor, maps: Maps) -> Output:
@@ -149,6 +148,12 @@ class Generator(nn.Module):
         """Clamp the attention activations into their ranges; for after an optimiser's step."""
         mask_activation.constrain(self)
 
+    @classmethod
+    def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
+        """The state dicts of 2019 (with batch norm) and of 2020 (without)."""
+        normed = any(re.match(r"(ec|dc)\d\.bn\.", name) for name in weights)
+        return Released(weights, dict(PROFILES["released_2019" if normed else "released"]), authors_name)
+
 
 def _column(maps: list[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
@@ -159,7 +164,7 @@ def _column(maps: list[int]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class Discriminator(nn.Module):
+class Discriminator(nn.Module, AuthorsWeights):
     """Two columns of six layers, one for the known pixels, one for the hole's, joined by a 4x4 convolution (Table 5).
 
     As released, it judges the raw output of the generator, not the composite.
@@ -184,6 +189,11 @@ class Discriminator(nn.Module):
         known, missing = self.known(empty_hole(image, hole)), self.missing(empty_hole(image, 1 - hole))
         return self.sigmoid(self.fuse(torch.cat([known, missing], 1))).flatten(1)
 
+    @classmethod
+    def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
+        """The released discriminator; its weights fit the default options."""
+        return Released(weights, {}, discriminator_authors_name)
+
 
 # Entries of layer i, which the authors count from 1, under our names and under theirs.
 _THEIRS = {
@@ -205,12 +215,6 @@ def authors_name(name: str) -> str:
     path, layer, part, entry = name.split(".")
     entry = {"gamma_left": "sigma1", "gamma_right": "sigma2"}.get(entry, entry)
     return f"{_THEIRS[path, part].format(int(layer) + 1)}.{entry}"
-
-
-def released_options(names: Iterable[str]) -> dict[str, Any]:
-    """The constructor options that fit released weights: with batch norm the network of 2019, else that of 2020."""
-    normed = any(re.match(r"(ec|dc)\d\.bn\.", name) for name in names)
-    return dict(PROFILES["released_2019" if normed else "released"])
 
 
 def discriminator_authors_name(name: str) -> str:

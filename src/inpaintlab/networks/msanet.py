@@ -24,6 +24,7 @@ from inpaintlab.layers import gate_attention as gates
 from inpaintlab.layers import mask_activation
 from inpaintlab.layers.attention_map_blocks import follow
 from inpaintlab.layers.mask_update import LearnableMaskUpdate, MaxPoolMaskUpdate, PartialMaskUpdate, ResizedMask
+from inpaintlab.networks.generator import InpaintingGenerator
 
 T = TypeVar("T")
 
@@ -156,7 +157,7 @@ def parameter_counts(block: str) -> dict[str, float]:
     return {"structure": weights(built.branches), "total": weights(built)}
 
 
-class Generator(nn.Module):
+class Generator(InpaintingGenerator):
     """MSA-Net's network; the defaults are the paper's full model.
 
     Args:
@@ -238,6 +239,7 @@ class Generator(nn.Module):
         Returns:
             The prediction and four features: MSAG output, U_1, U_2, U_3 (Eqs. 4 and 10).
         """
+        self.require_size(hole)
         valid = 1 - hole
         x = self.extract_first(torch.cat([empty_hole(image, hole), valid], 1))
         first, *masks = self._joined(valid)

@@ -20,6 +20,7 @@ from inpaintlab.batch import Output
 from inpaintlab.image import empty_hole
 from inpaintlab.layers.imagenet_scale import ImagenetScale
 from inpaintlab.layers.partial_conv import PartialConv2d
+from inpaintlab.networks.generator import InpaintingGenerator
 
 
 class Layer(nn.Module):
@@ -72,7 +73,7 @@ class UNet(nn.Module):
         return features, valid
 
 
-class Generator(nn.Module):
+class Generator(InpaintingGenerator):
     """PConv's network; the defaults are its usual form for 256 x 256 (25,779,796 parameters).
 
     Args:
@@ -105,8 +106,7 @@ class Generator(nn.Module):
             image: (N, 3, H, W) in [0, 1], H and W multiples of `self.multiple`; the hole's content is ignored.
             hole: (N, 1, H, W), 1 = missing.
         """
-        if hole.shape[-2] % self.multiple or hole.shape[-1] % self.multiple:
-            raise ValueError(f"PConv needs sides that are multiples of {self.multiple}, not {tuple(hole.shape[-2:])}")
+        self.require_size(hole)
         features, _ = self.net(empty_hole(self.scale(image), hole), 1 - hole)
         return Output(image=self.scale.back(features))
 

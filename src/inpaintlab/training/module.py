@@ -16,6 +16,7 @@ from inpaintlab.batch import Batch, Output
 from inpaintlab.errors import UserError
 from inpaintlab.image import composite
 from inpaintlab.losses.adversarial import Adversarial, Scores
+from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.training.health import FeatureSizes, Health
 
 CHECK_EVERY = 25  # batches between two looks at the health; it still names the exact batch
@@ -25,8 +26,7 @@ class InpaintingModule(pl.LightningModule):
     """Base of all systems.
 
     A paper sets `terms` and supplies `generator_terms`; with a discriminator also `judge`. It may replace `fake` and
-    `discriminator_loss`. Nothing else is meant to be overridden. A generator with a method `constrain` has it called
-    after each of its steps.
+    `discriminator_loss`. Nothing else is meant to be overridden.
 
     Training is counted in batches (`batches_done`), never in optimiser steps: Lightning's `global_step` counts the
     steps of both optimisers. All randomness inside a step is seeded from (seed, batch), so a resumed run draws
@@ -37,7 +37,7 @@ class InpaintingModule(pl.LightningModule):
     gradient norm of a step, or None; `health` watches the figures of each batch.
 
     Args:
-        generator: called as `generator(image, hole) -> Output`.
+        generator: its `constrain` is called after each of its optimiser steps.
         loss_weights: one weight for each of `terms`, and for "adversarial" if there is a discriminator. A term of
             weight 0 trains nothing; it is still logged, unless the paper leaves it out because it is expensive.
         optimizer_g: builds the generator's optimiser from its parameters.
@@ -58,7 +58,7 @@ class InpaintingModule(pl.LightningModule):
     def __init__(
         self,
         *,
-        generator: nn.Module,
+        generator: InpaintingGenerator,
         loss_weights: Mapping[str, float],
         optimizer_g: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
@@ -174,7 +174,7 @@ class InpaintingModule(pl.LightningModule):
                         for part in parts
                     )
                     total = self._step("generator", optimizers[0], losses)
-                    self._constrain()
+                    self.generator.constrain()
                 values.update({name: torch.stack([t[name] for t in terms]).mean() for name in terms[0]})
                 values["total"] = total
 
@@ -211,11 +211,6 @@ class InpaintingModule(pl.LightningModule):
         terms_of_parts.append({name: term.detach() for name, term in terms.items()})
         weighed = [self.loss_weights[name] * term for name, term in terms.items() if self.loss_weights[name]]
         return torch.stack(weighed).sum()
-
-    def _constrain(self) -> None:
-        constrain = getattr(self.generator, "constrain", None)
-        if constrain is not None:
-            constrain()
 
     def _step(self, name: str, optimizer: Any, losses: Iterable[Tensor]) -> Tensor:
         """One step of the network `name` on the mean of the parts' losses, which it returns."""

@@ -94,7 +94,7 @@ def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) 
     if plain["evaluate"] and first_process():
         require_inputs(plain)
     module = instantiate(config.model, _convert_="all")
-    size, multiple = data.geometry.size, getattr(module.generator, "multiple", 1)
+    size, multiple = data.geometry.size, module.generator.multiple
     if size % multiple:
         raise UserError(f"data.geometry.size={size} must be a multiple of {multiple} for {plain['system']}")
     if plain["init_from"] and not earlier:

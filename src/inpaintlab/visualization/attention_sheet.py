@@ -1,80 +1,50 @@
 """Attention maps as a sheet that can be read: a row per kind of map, a column per layer, numbers under every map.
 
-Works for any generator that fills `Output.attention` when its `keep_attention` is True. Names are `<kind>_<layer>`,
-with `_<what>` behind it for a second map of the layer: "forward_1", "forward_1_mask" (LBAM, Figures 7 and 8). Patch
-attention has two names of its own, drawn in colour: "flow" (N, 2, h, w), where every position looks, and "heat"
-(N, K, h, w), what K chosen pixels look at; such a generator has an attribute `points` for them.
+Works for every generator with `shows_attention`. Maps are named `<kind>_<layer>`, with the suffix `_<what>` for a
+second map of the layer: "forward_1", "forward_1_mask" (LBAM, Figures 7 and 8). Patch attention has two names of its
+own, drawn in colour: "flow" (N, 2, h, w), the offset of the patch that each position attends to most, and "heat"
+(N, K, h, w), the attention of K chosen pixels.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from inpaintlab.batch import Output
 from inpaintlab.errors import UserError
-from inpaintlab.image import to_uint8
+from inpaintlab.image import fill, padded_size, predict, to_uint8
+from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.visualization.patch_attention import flow_picture, heat_picture
 
 Pixel = tuple[int, int]  # row, column
 SIDE, GAP, LINE, LABEL = 176, 8, 15, 128  # pixels of a map's longer side, between cells, per line of text, of row names
 
 
-def require(generator: object, system: str) -> None:
-    """Raise unless the generator can show attention maps.
-
-    Raises:
-        UserError: naming the system.
-    """
-    if not hasattr(generator, "keep_attention"):
+def require(generator: InpaintingGenerator, system: str) -> None:
+    """Raise UserError, naming the system, unless the generator has attention maps to show."""
+    if not generator.shows_attention:
         raise UserError(f"{system} has no attention maps to show; run it without --show attention")
 
 
 @contextmanager
-def collecting(
-    generator: Any, size: tuple[int, int], pixels: Sequence[Pixel] = ()
-) -> Iterator[tuple[Callable[..., Output], dict[str, Tensor]]]:
-    """A stand-in for `generator` and the maps of its last call, cropped to pictures of `size` (height, width).
-
-    The maps of a padded picture lose the share of rows and columns that lies in the padding; a row that lies in the
-    picture by any part of it stays.
-
-    Args:
-        pixels: (row, column) of those whose attention is wanted, for generators that have `points`.
-    """
-    maps: dict[str, Tensor] = {}
-
-    def call(image: Tensor, hole: Tensor) -> Output:
-        if hasattr(generator, "points"):
-            height, width = image.shape[-2:]
-            generator.points = tuple(((y + 0.5) / height, (x + 0.5) / width) for y, x in pixels)
-        output: Output = generator(image, hole)
-        maps.clear()
-        for name, value in output.attention.items():
-            keep = [
-                -(-n * own // padded) for n, own, padded in zip(value.shape[-2:], size, image.shape[-2:], strict=True)
-            ]
-            maps[name] = value[..., : keep[0], : keep[1]]
-        return output
-
-    before, points = generator.keep_attention, getattr(generator, "points", None)
+def keeping_attention(generator: InpaintingGenerator, points: Sequence[tuple[float, float]] = ()) -> Iterator[None]:
+    """Let the generator return its attention maps, and those of `points` if it can; reset it at the end."""
+    before = generator.keep_attention, generator.points
     generator.keep_attention = True
+    if generator.shows_points:
+        generator.points = points
     try:
-        yield call, maps
+        yield
     finally:
-        generator.keep_attention = before
-        if hasattr(generator, "points"):
-            generator.points = points
+        generator.keep_attention, generator.points = before
 
 
 @dataclass(frozen=True)
@@ -180,19 +150,24 @@ def grey(values: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def draw_attention(
-    generator: Any,
-    fill: Callable[[Callable[..., Output]], Tensor],
-    size: tuple[int, int],
-    pixels: Sequence[Pixel] = (),
+    generator: InpaintingGenerator, image: Tensor, hole: Tensor, pixels: Sequence[Pixel] = ()
 ) -> tuple[Tensor, Image.Image]:
-    """What `fill` returns when it is given the generator, and the sheet of the maps that it made meanwhile.
+    """Inpaint one picture of any size and draw the attention maps behind the result.
 
     Args:
-        fill: calls the generator once and returns the filled picture (1, 3, H, W) in [0, 1].
-        size: height and width of the picture before it was padded.
-        pixels: (row, column) of those whose attention is shown, where the system can.
+        generator: one that shows attention; see `require`.
+        image: (1, 3, H, W) in [0, 1].
+        hole: (1, 1, H, W), 1 = missing.
+        pixels: (row, column) of the pixels whose attention is drawn, if the generator can show it.
+
+    Returns:
+        The filled picture, (1, 3, H, W) in [0, 1], and the sheet.
     """
-    with collecting(generator, size, pixels) as (call, maps), torch.no_grad():
-        result = fill(call)
-    picture = to_uint8(result)[0].permute(1, 2, 0).cpu().numpy()
-    return result, sheet(maps, size[1] / size[0], picture, pixels)
+    size = (image.shape[-2], image.shape[-1])
+    height, width = padded_size(*size, generator.multiple)
+    points = [((y + 0.5) / height, (x + 0.5) / width) for y, x in pixels]
+    with keeping_attention(generator, points):
+        output = predict(generator, image, hole)
+    filled = fill(image, output.image, hole)
+    picture = to_uint8(filled)[0].permute(1, 2, 0).cpu().numpy()
+    return filled, sheet(output.attention, size[1] / size[0], picture, pixels)
