@@ -38,7 +38,7 @@ def test_grey_levels_span_the_values_of_a_map() -> None:
     values = np.array([[-1.0, 0.0], [2.0, 4.0]], np.float32)
     assert grids.grey(values).tolist() == [[0, 51], [153, 255]]
     assert grids.grey(np.full((2, 3), 7.0, np.float32)).tolist() == [[128] * 3] * 2
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match="contains NaN or infinity"):
         grids.grey(np.array([[np.nan, 1.0]], np.float32))
 
 

@@ -264,10 +264,10 @@ def test_mmagic_checkpoints_with_all_networks(prefix: str, tmp_path: Path) -> No
 
 def test_files_that_cannot_be_imported_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "objects.npz", weights=np.array([{}], dtype=object))
-    with pytest.raises(UserError, match=r"objects\.npz cannot be read as plain arrays"):
+    with pytest.raises(UserError, match=r"objects\.npz cannot be read as an archive of plain arrays"):
         from_released("gconv", tmp_path / "objects.npz")
     (tmp_path / "torn.npz").write_bytes(b"PK\x03\x04")
-    with pytest.raises(UserError, match=r"torn\.npz cannot be read as plain arrays"):
+    with pytest.raises(UserError, match=r"torn\.npz cannot be read as an archive of plain arrays"):
         from_released("gconv", tmp_path / "torn.npz")
     with pytest.raises(FileNotFoundError):
         from_released("gconv", tmp_path / "nowhere.npz")

@@ -140,7 +140,7 @@ def test_protocols_and_fid_are_asked_for_by_config(
 
     with pytest.raises(UserError, match="protocol must be one of"):
         measured("evaluation.protocol=standart")
-    with pytest.raises(FileNotFoundError, match="needed for FID, is not here"):
+    with pytest.raises(FileNotFoundError, match="needed for FID, was not found"):
         measured("evaluation.fid=true")
     plain = measured()
     several = measured("evaluation.protocol=[standard,rn]")
@@ -161,7 +161,7 @@ def test_protocols_and_fid_are_asked_for_by_config(
     both = measured("evaluation.fid=true", "evaluation.fid_torchvision=true")
     assert both["inception_torchvision"] == both["inception"] == "pixels"
     assert both["means"]["all"]["fid_torchvision"] == both["means"]["all"]["fid"] > 0
-    with pytest.raises(FileNotFoundError, match="needed for LPIPS, is not here"):
+    with pytest.raises(FileNotFoundError, match="needed for LPIPS, was not found"):
         measured("evaluation.lpips=true")
 
 

@@ -86,7 +86,7 @@ def test_folders_by_name_with_one_bad_picture(
     stamp = (tmp_path / "out" / "one.png").stat().st_mtime_ns
     write(tmp_path / "photos" / "bad.png", 24, 40)
     assert call(*arguments) == 0
-    assert "2 of 3 results are there already" in capsys.readouterr().out
+    assert "2 of 3 results exist and are kept" in capsys.readouterr().out
     assert (tmp_path / "out" / "one.png").stat().st_mtime_ns == stamp
 
 
@@ -222,5 +222,5 @@ def test_pixels_to_look_from_are_checked(
     assert call(lbam_checkpoint, image, mask, out, "--show", "attention", "--at", "3,4", "--at", "3,128") == 1
     assert "--at 3,128 lies outside" in capsys.readouterr().err
     assert call(lbam_checkpoint, image, mask, out, "--show", "attention", "--at", "3;4") == 2
-    assert "'3;4' is not ROW,COLUMN" in capsys.readouterr().err
+    assert "expected ROW,COLUMN, two whole numbers counted from 0 at the top left, got '3;4'" in capsys.readouterr().err
     assert not out.exists()

@@ -126,7 +126,7 @@ def test_two_files_of_one_name_are_both_named(tmp_path: Path, capsys: pytest.Cap
     write(tmp_path / "q" / "a.png", mask_picture())
     write(tmp_path / doubled / "a.jpg")
     assert call(checkpoint, tmp_path / "p", tmp_path / "q", tmp_path / "out") == 1
-    message = f"{tmp_path / doubled / 'a.jpg'} and {tmp_path / doubled / 'a.png'} have the same name but for the suffix"
+    message = f"{tmp_path / doubled / 'a.jpg'} and {tmp_path / doubled / 'a.png'} differ by their suffix alone"
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -169,7 +169,7 @@ def test_transparent_colours_are_kept_as_alpha(tmp_path: Path, mode: str) -> Non
 @pytest.mark.parametrize("threshold", ["2", "0", "-1", "nan", "half"])
 def test_a_threshold_that_divides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], threshold: str) -> None:
     assert call(tmp_path, tmp_path, tmp_path, tmp_path, f"--threshold={threshold}") == 2
-    assert f"--threshold: '{threshold}' is no number above 0 and at most 1" in capsys.readouterr().err
+    assert f"--threshold: expected a number in (0, 1], got '{threshold}'" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------- files of weights
@@ -192,7 +192,7 @@ def test_a_checkpoint_that_lacks_an_entry(tmp_path: Path, place: tuple[str, ...]
         inner = inner[part]
     del inner[place[-1]]
     torch.save(content, path)
-    with pytest.raises(UserError, match=f"lbam.ckpt is no whole checkpoint of inpaintlab: it lacks {lacks}$"):
+    with pytest.raises(UserError, match=f"lbam.ckpt is an incomplete checkpoint: missing {lacks}$"):
         checkpoints.load(path)
 
 
@@ -237,8 +237,10 @@ def test_files_that_are_not_safe_are_refused_in_our_own_words(tmp_path: Path, re
     kinds = {"command": r"posix\.system", "module": r"torch\.nn\.modules\.linear\.Linear"}
     for path in tmp_path.iterdir():
         known = kinds.get(path.stem)
-        reason = f"it holds an object of the kind {known}" if known else "it is torn, or another kind of file"
-        sentence = rf"^{path} cannot be read as .*: it is no file of tensors that can be read safely \({reason}\)$"
+        reason = f"it holds an object of type {known}" if known else "it is damaged or another kind of file"
+        sentence = (
+            rf"^{path} cannot be read as .*: {reason}; only files with nothing but tensors and plain data are read$"
+        )
         with pytest.raises(UserError, match=sentence):
             READERS[reader](path)
 
@@ -284,7 +286,7 @@ def test_import_takes_the_data_of_an_experiment(
             ["--experiment", "msanet_places2", f"data.root={folder}"],
             "msanet_places2 is an experiment of msanet, not of",
         ),
-        (["here"], "'here' is no KEY=VALUE"),
+        (["here"], "expected KEY=VALUE, got 'here'"),
         (["data.rot=x"], "the config has no key data.rot"),
     ):
         assert import_("lbam", theirs, "--out", out, *words) == 1

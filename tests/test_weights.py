@@ -38,7 +38,7 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_missing_file_says_what_to_download_and_where_to_put_it(tmp_path: Path) -> None:
     with pytest.raises(
-        FileNotFoundError, match=r"vgg16-397923af\.pth .*torchvision.*own or .*checkpoints, or say weights\.vgg16=FILE"
+        FileNotFoundError, match=r"vgg16-397923af\.pth .*torchvision.*own or .*checkpoints, or set weights\.vgg16=FILE"
     ):
         pretrained_files.find("vgg16")
     with pytest.raises(FileNotFoundError, match="weights.vgg16=/nowhere: there is no such file"):
@@ -62,7 +62,7 @@ def test_files_are_found_by_name_and_checked_by_hash(
     tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_vgg(tmp_path / place / "vgg16-397923af.pth")
-    with pytest.raises(UserError, match="is not the file that its name says"):
+    with pytest.raises(UserError, match="does not match its name"):
         pretrained_files.find("vgg16")
     begin = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     entry = pretrained_files.FILES["vgg16"]

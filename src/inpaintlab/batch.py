@@ -1,4 +1,4 @@
-"""What is passed between data, networks and losses."""
+"""The data types that data loading, networks and losses exchange."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 @dataclass
 class Batch:
-    """Pictures and their holes. Not frozen, since Lightning moves batches to a device field by field.
+    """Pictures and their holes. Not frozen, because Lightning moves batches to a device field by field.
 
     Args:
         image: (N, 3, H, W), float in [0, 1].
         hole: (N, 1, H, W), float, exactly 0 or 1; 1 = missing.
-        name: N names of the pictures, for messages and result files.
+        name: names of the N pictures, for messages and result files.
     """
 
     image: Tensor
@@ -27,13 +27,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Output:
-    """What a generator returns.
+    """The result of a generator.
 
     Args:
-        image: (N, 3, H, W), the prediction of the last stage in [0, 1] units, neither clamped nor composited.
-        coarse: the prediction of the first stage of a two-stage generator, same shape and units.
-        features: the intermediate features that the paper's own losses compare.
-        attention: named attention maps, for those systems that can show them.
+        image: (N, 3, H, W), the prediction of the last stage. Scaled for [0, 1], but neither clamped nor composited.
+        coarse: the prediction of the first stage of a two-stage generator, same shape and scale.
+        features: intermediate features for the losses of the paper.
+        attention: attention maps (N, C, h, w) by name; empty unless the generator's `keep_attention` is True.
     """
 
     image: Tensor

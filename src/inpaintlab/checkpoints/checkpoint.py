@@ -1,4 +1,4 @@
-"""Self-describing checkpoints: the weights and the whole config, readable without unpickling code; authors' weights."""
+"""Self-describing checkpoints: weights and the whole config in one file that is read without unpickling code."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from inpaintlab.checkpoints import weight_files
 from inpaintlab.errors import UserError
 from inpaintlab.networks.generator import InpaintingGenerator
 
-KEY = "inpaintlab"  # where a checkpoint keeps {"format", "system", "config", "conditions"}
-AVERAGE = "generator_average"  # and its averaged weights, if there are any
-FORMAT = 2  # 1: before version 0.2.0, with other class paths in the config
-NEEDED = (  # beside the weights
+KEY = "inpaintlab"  # the entry of a checkpoint with {"format", "system", "config", "conditions"}
+AVERAGE = "generator_average"  # the entry with the averaged weights, if the run kept them
+FORMAT = 2  # format 1, before version 0.2.0, has other class paths in its config
+REQUIRED = (  # entries beside the weights
     ("batches_done",),
     (KEY, "system"),
     (KEY, "config", "name"),
@@ -29,14 +29,14 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 @dataclass(frozen=True)
 class Restored:
-    """A generator in eval mode, ready to run, and where it comes from.
+    """A generator in eval mode and its origin.
 
     Args:
-        generator: on the device asked for.
-        system: "msanet", say.
+        generator: on the requested device.
+        system: for example "msanet".
         config: the resolved training config, plain data.
-        batches: how long it was trained.
-        path: the file.
+        batches: number of batches that it was trained for.
+        path: the checkpoint.
     """
 
     generator: InpaintingGenerator
@@ -46,7 +46,7 @@ class Restored:
     path: Path
 
     def digest(self) -> str:
-        """Sixteen characters that depend on every weight of the generator."""
+        """Return a hash of all weights of the generator, 16 hexadecimal characters."""
         content = hashlib.sha256()
         for name, value in self.generator.state_dict().items():
             content.update(name.encode())
@@ -55,15 +55,16 @@ class Restored:
 
 
 def describe(config: Mapping[str, Any], conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """What goes under `KEY` into a checkpoint."""
+    """Return the content of the entry `KEY` of a checkpoint."""
     return {"format": FORMAT, "system": config["system"], "config": dict(config), "conditions": dict(conditions)}
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """The content of one of our checkpoints.
+    """Return the content of a checkpoint of this package.
 
     Raises:
-        FileNotFoundError, UserError: if it does not exist, is torn, is no checkpoint of ours, or lacks an entry.
+        FileNotFoundError: if there is no such file.
+        UserError: if the file is damaged, another kind of file, of another format, or lacks a required entry.
     """
     path = Path(path).expanduser()
     content = read_plain(path)
@@ -78,20 +79,21 @@ def read(path: str | Path) -> dict[str, Any]:
         )
     if given != FORMAT:
         raise UserError(f"{path} has checkpoint format {given}; this version reads format {FORMAT}")
-    lacking = [".".join(place) for place in NEEDED if _at(content, place) is None]
-    if lacking:
-        raise UserError(f"{path} is no whole checkpoint of inpaintlab: it lacks {', '.join(lacking)}")
+    missing = [".".join(place) for place in REQUIRED if _at(content, place) is None]
+    if missing:
+        raise UserError(f"{path} is an incomplete checkpoint: missing {', '.join(missing)}")
     return content
 
 
-def _at(content: Any, place: Sequence[str]) -> Any:
-    """What stands at a place in nested mappings, or None."""
-    for part in place:
-        content = content.get(part) if isinstance(content, Mapping) else None
+def _at(content: object, place: Sequence[str]) -> object:
+    """Return the value at a path of keys in nested mappings, or None."""
+    for key in place:
+        content = content.get(key) if isinstance(content, Mapping) else None
     return content
 
 
 def read_plain(path: Path) -> Any:
+    """Return what a file of `torch.save` holds; errors as of `read`."""
     if not path.is_file():
         raise FileNotFoundError(f"no such checkpoint: {path}")
     return weight_files.plain(path, "a checkpoint")
@@ -100,14 +102,15 @@ def read_plain(path: Path) -> Any:
 def load(
     path: str | Path, *, system: str | None = None, average: bool = False, device: str | torch.device = "cpu"
 ) -> Restored:
-    """The generator of a checkpoint; no other file and no config is needed.
+    """Return the generator of a checkpoint; no other file and no config is needed.
 
     Args:
-        system: refuse a checkpoint of any other system.
-        average: take the averaged weights.
+        system: refuse checkpoints of other systems.
+        average: use the averaged weights.
 
     Raises:
-        FileNotFoundError, UserError: also listing the entries that are missing, unknown or of another shape.
+        FileNotFoundError: if there is no such file.
+        UserError: if the file cannot be used; entries that are missing, unknown or of another shape are listed.
     """
     content = read(path)
     about = content[KEY]
@@ -121,7 +124,7 @@ def load(
     if average:
         if AVERAGE not in content:
             raise UserError(
-                f"{path} has no averaged weights; they are kept by a training with trainer.average=0.999, say"
+                f"{path} has no averaged weights; train with trainer.average=0.999, for example, to get them"
             )
         weights = content[AVERAGE]
     load_exactly(generator, weights, str(path))
@@ -129,19 +132,17 @@ def load(
 
 
 def load_exactly(
-    module: nn.Module,
-    weights: Mapping[str, torch.Tensor],
-    source: str,
-    called: Callable[[str], str] = str,
+    module: nn.Module, weights: Mapping[str, Tensor], source: str, called: Callable[[str], str] = str
 ) -> None:
     """Load all weights or none.
 
     Args:
-        source: where `weights` come from, for the message.
-        called: what an entry of `module` is called in `weights`.
+        source: origin of `weights`, for the message.
+        called: maps the name of an entry of `module` to its name in `weights`.
 
     Raises:
-        UserError: listing entries that are missing, unknown or of another shape, as they are called in `weights`.
+        UserError: listing the entries that are missing, unknown, not tensors, or of another shape, by their names in
+            `weights`.
     """
     state = module.state_dict()
     names = {called(name): name for name in state}
@@ -149,11 +150,11 @@ def load_exactly(
     wrong = {
         "missing": sorted(set(own) - set(weights)),
         "unknown": sorted(set(weights) - set(own)),
-        "no tensor": sorted(name for name, value in weights.items() if not isinstance(value, torch.Tensor)),
+        "no tensor": sorted(name for name, value in weights.items() if not isinstance(value, Tensor)),
         "other shape": [
             f"{k} {tuple(weights[k].shape)} for {tuple(own[k].shape)}"
             for k in sorted(set(own) & set(weights))
-            if isinstance(weights[k], torch.Tensor) and weights[k].shape != own[k].shape
+            if isinstance(weights[k], Tensor) and weights[k].shape != own[k].shape
         ],
     }
     if any(wrong.values()):
@@ -167,10 +168,13 @@ def load_exactly(
 
 
 def build(config: Any, *allowed: str) -> Any:
-    """Instantiate a config from a file, whose targets must be classes defined in modules that begin with `allowed`.
+    """Instantiate a config that was read from a file.
 
-    A checkpoint from a stranger may name any callable of any package, also through a module of ours that imports
-    it; only our own classes are built.
+    The file may come from a stranger and name any callable of any package, or reach one through a module of ours that
+    imports it. So a target must be a class, and the module that defines it must start with one of `allowed`.
+
+    Raises:
+        UserError: for any other target.
     """
     from hydra.utils import get_object, instantiate
 
@@ -183,15 +187,17 @@ def build(config: Any, *allowed: str) -> Any:
     for target in targets(config):
         try:
             found = get_object(target) if target.startswith(allowed) else None
-        except (ImportError, ValueError):  # there is nothing of that name
+        except (ImportError, ValueError):  # no such object
             found = None
         if not isinstance(found, type) or not found.__module__.startswith(allowed):
-            raise UserError(f"the checkpoint's config names {target}; only {', '.join(allowed)}* is built from a file")
+            raise UserError(
+                f"the checkpoint's config names {target}; only classes of {', '.join(allowed)}* are built from a file"
+            )
     return instantiate(config, _convert_="all")
 
 
 def newest(folder: str | Path, warn: Callable[[str], object] = print) -> Path | None:
-    """The last checkpoint of a run that can be read, or None; a torn one is reported and the one before taken."""
+    """Return the last readable checkpoint of a run, or None; `warn` is told about each one that cannot be read."""
     for name in (LAST, PREVIOUS):
         path = Path(folder) / name
         if path.exists():
@@ -199,5 +205,5 @@ def newest(folder: str | Path, warn: Callable[[str], object] = print) -> Path | 
                 read(path)
                 return path
             except UserError as error:
-                warn(f"{error}; the checkpoint before it is used, if there is one")
+                warn(f"{error}; trying the previous checkpoint instead, if there is one")
     return None

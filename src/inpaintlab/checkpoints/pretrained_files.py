@@ -1,7 +1,7 @@
-"""The one place that knows files of pretrained networks: what they are called, where they are looked for, how checked.
+"""Find, check and load the files of pretrained networks.
 
-Nothing is downloaded. A file is looked for at the path that the config names (`weights.vgg16=FILE`), in the folder
-of the environment variable INPAINTLAB_WEIGHTS, and where torch keeps such files. "random" asks for an untrained
+Nothing is downloaded. A file is searched for at the path in the config (`weights.vgg16=FILE`), in the folder named by
+the environment variable INPAINTLAB_WEIGHTS, and in torch's own cache. The source "random" selects an untrained
 network.
 """
 
@@ -31,10 +31,10 @@ class File:
     """A file of weights.
 
     Args:
-        name: of the file, as its publisher calls it.
-        sha256: how its hash begins; the publisher puts that into the name.
-        what: what it is and who publishes it.
-        used_for: in this suite.
+        name: file name given by the publisher.
+        sha256: first characters of its SHA-256, which the publisher puts into the name.
+        what: network and publisher.
+        used_for: losses or metrics that need it.
     """
 
     name: str
@@ -54,17 +54,17 @@ FILES = {
         "inception_v3_google-0cc3c7bd.pth",
         "0cc3c7bd",
         "torchvision's Inception v3, IMAGENET1K_V1",
-        "FID as EdgeConnect's script takes it",
+        "FID as EdgeConnect's script computes it",
     ),
     "alexnet": File("alexnet-owt-7be5be79.pth", "7be5be79", "torchvision's AlexNet, IMAGENET1K_V1", "LPIPS"),
 }
 
-# Metrics that need one of these files.
+# The file that each of these metrics needs.
 NETWORKS = {"fid": "inception", "fid_torchvision": "inception_torchvision", "lpips": "alexnet"}
 
 
 def folders() -> list[Path]:
-    """Where files are looked for, in this order."""
+    """Return the folders that are searched, in this order."""
     own = os.environ.get(FOLDER)
     torch_home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
     found = [Path(own)] if own else []
@@ -72,51 +72,51 @@ def folders() -> list[Path]:
 
 
 def find(name: str, source: str | None = None) -> Path:
-    """The checked file called `name` in `FILES`.
+    """Return the path of a file of weights.
 
     Args:
-        source: a path to it, or None to look in `folders`.
+        name: a key of `FILES`.
+        source: a path, which is used as it is, or None to search `folders` and check the hash.
 
     Raises:
-        FileNotFoundError: saying what to download and where to put it.
-        UserError: if the file is another one than its name says.
+        FileNotFoundError: if there is no such file; the message says what to download and where to put it.
+        UserError: if the content does not match the hash in the name.
     """
     file = FILES[name]
     if source is not None:
         path = Path(source).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"weights.{name}={source}: there is no such file")
-        return path  # the user's own choice may be another training of the same network
+        return path  # may be another training of the same network, so its hash is not checked
     for folder in folders():
         path = folder / file.name
         if path.is_file():
             if not _sha256(path).startswith(file.sha256):
                 raise UserError(
-                    f"{path} is not the file that its name says (its SHA-256 must begin with {file.sha256})"
+                    f"{path} does not match its name: its SHA-256 must begin with {file.sha256}; download it again"
                 )
             return path
-    places = " or ".join(_told(folder) for folder in folders())
+    places = " or ".join(_label(folder) for folder in folders())
     raise FileNotFoundError(
-        f"{file.name} ({file.what}), needed for {file.used_for}, is not here. Download it and put it into "
-        f"{places}, or say weights.{name}=FILE. weights.{name}=random takes an untrained network instead, and the "
-        "results say so."
+        f"{file.name} ({file.what}), needed for {file.used_for}, was not found. Download it into {places}, or set "
+        f"weights.{name}=FILE. With weights.{name}=random an untrained network is used, and the results say so."
     )
 
 
-def _told(folder: Path) -> str:
-    """A folder as people write it, and as it may stand in a table: ~ for the home of whoever reads it."""
+def _label(folder: Path) -> str:
+    """Return a folder with ~ for the home directory, since the message may be published with a table."""
     return f"~/{folder.relative_to(Path.home())}" if folder.is_relative_to(Path.home()) else str(folder)
 
 
 def vgg16(source: str | None, layers: Sequence[str], normalise: bool) -> Vgg16:
-    """VGG-16 as a frozen extractor of features.
+    """Return VGG-16 as a frozen feature extractor.
 
     Args:
-        source: a path, "random", or None to look for the file.
-        layers, normalise: see `networks.vgg.Vgg16`.
+        source: a path, "random", or None to search for the file.
+        layers, normalise: see `networks.extractors.vgg.Vgg16`.
 
     Raises:
-        FileNotFoundError, UserError: before any training; see `find`.
+        FileNotFoundError, UserError: see `find`; also if the weights do not fit.
     """
     from inpaintlab.networks.extractors.vgg import Vgg16
 
@@ -124,35 +124,28 @@ def vgg16(source: str | None, layers: Sequence[str], normalise: bool) -> Vgg16:
 
 
 def inception(source: str | None) -> Inception:
-    """Inception v3 as a frozen extractor of features for FID.
-
-    Args:
-        source: a path, "random", or None to look for the file.
-
-    Raises:
-        FileNotFoundError, UserError: see `find`.
-    """
+    """Return torch-fidelity's Inception v3 as a frozen feature extractor for FID; see `vgg16` for source and errors."""
     from inpaintlab.networks.extractors.inception import Inception
 
     return Inception(*_of("inception", source))
 
 
 def inception_torchvision(source: str | None) -> InceptionOfTorchvision:
-    """The same with torchvision's network; see `inception`."""
+    """Return torchvision's Inception v3 as a frozen feature extractor for FID; see `vgg16`."""
     from inpaintlab.networks.extractors.inception import InceptionOfTorchvision
 
     return InceptionOfTorchvision(*_of("inception_torchvision", source))
 
 
 def lpips(source: str | None) -> Lpips:
-    """LPIPS with AlexNet's features; see `inception`."""
+    """Return LPIPS on the features of AlexNet; see `vgg16`."""
     from inpaintlab.metrics.lpips import Lpips
 
     return Lpips(*_of("alexnet", source))
 
 
 def _of(name: str, source: str | None) -> tuple[dict[str, Tensor] | str, str]:
-    """Weights and where they are from, or "random"."""
+    """Return weights and their origin, or "random"."""
     if source == "random":
         return source, ""
     path = find(name, source)
@@ -160,7 +153,7 @@ def _of(name: str, source: str | None) -> tuple[dict[str, Tensor] | str, str]:
 
 
 def missing(name: str, source: str | None) -> str:
-    """Why the network called `name` cannot be had from `source` (see `find`), or nothing if it can."""
+    """Return why the network `name` cannot be loaded from `source` (see `find`), or "" if it can."""
     try:
         if source != "random":
             find(name, source)

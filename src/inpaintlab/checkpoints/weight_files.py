@@ -1,4 +1,4 @@
-"""Weight files as others wrote them: TensorFlow checkpoints, arrays by name (.npz), and PyTorch's state dicts."""
+"""Read weight files of other programs: TensorFlow checkpoints, .npz archives of arrays, and PyTorch state dicts."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from torch import Tensor
 
 from inpaintlab.errors import UserError
 
-HOW_TO_CONVERT = """install tensorflow, or convert the checkpoint where it is installed:
+HOW_TO_CONVERT = """install tensorflow, or convert the checkpoint on a machine that has it:
     import numpy, tensorflow
     reader = tensorflow.train.load_checkpoint("{}")
     names = reader.get_variable_to_shape_map()
     numpy.savez("weights.npz", **{{name: reader.get_tensor(name) for name in names}})
-and give weights.npz instead"""
+and use weights.npz instead"""
 
 
 def read(path: Path, plain: Callable[[Path], Any]) -> Any:
-    """The content of a file; tensors by name if it is one of TensorFlow's or an .npz.
+    """Return the content of a weight file; for TensorFlow checkpoints and .npz files, tensors by name.
 
     Args:
-        path: of TensorFlow's checkpoints the prefix, as TensorFlow itself takes it, or the file ending in ".index".
-        plain: reads all other files.
+        path: the file. For a TensorFlow checkpoint, its prefix, as TensorFlow itself takes it, or the ".index" file.
+        plain: reads files of all other kinds.
 
     Raises:
-        UserError: if it is broken, holds pickled objects, or needs TensorFlow, which is not installed.
+        UserError: if the file is damaged or holds pickled objects, or if TensorFlow is needed and not installed.
     """
     prefix = path.with_suffix("") if path.suffix == ".index" else path
     if not path.is_dir() and Path(f"{prefix}.index").is_file():
@@ -40,25 +40,25 @@ def read(path: Path, plain: Callable[[Path], Any]) -> Any:
 
 
 def plain(path: Path, what: str) -> Any:
-    """What `torch.save` wrote: tensors and plain data. No code that a file names is run.
+    """Return the tensors and plain data that `torch.save` wrote, without running code that the file names.
 
     Args:
-        what: the file is meant to be.
+        what: what the file is expected to be, for the message.
 
     Raises:
-        UserError: if it is torn, another kind of file, or holds other objects; then naming the kind of the first.
+        UserError: if the file is damaged, of another kind, or holds other objects; the message names the first one.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, about kinds of files that it refuses in the next line
+            warnings.simplefilter("ignore")  # torch warns about some kinds of files before it refuses them
             return torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError:
         raise
-    except Exception as error:  # which one depends on where a file is torn
+    except Exception as error:  # its type depends on where a file is damaged
         kind = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"it holds an object of the kind {kind[1]}" if kind else "it is torn, or another kind of file"
+        reason = f"it holds an object of type {kind[1]}" if kind else "it is damaged or another kind of file"
         raise UserError(
-            f"{path} cannot be read as {what}: it is no file of tensors that can be read safely ({reason})"
+            f"{path} cannot be read as {what}: {reason}; only files with nothing but tensors and plain data are read"
         ) from None
 
 
@@ -79,5 +79,5 @@ def _arrays(path: Path) -> dict[str, Tensor]:
         with np.load(path, allow_pickle=False) as file:
             return {name: torch.as_tensor(file[name]) for name in file.files}
     except (ValueError, OSError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        reason = "it holds pickled objects" if "pickle" in str(error) else "it is torn, or another kind of file"
-        raise UserError(f"{path} cannot be read as plain arrays by name: {reason}") from None
+        reason = "it holds pickled objects" if "pickle" in str(error) else "it is damaged or another kind of file"
+        raise UserError(f"{path} cannot be read as an archive of plain arrays: {reason}") from None

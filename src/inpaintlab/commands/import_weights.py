@@ -1,4 +1,4 @@
-"""Turn a checkpoint that a paper's authors released into one of ours: `inpaintlab import lbam FILE --out lbam.ckpt`."""
+"""Convert a checkpoint that a paper's authors published: `inpaintlab import lbam FILE --out lbam.ckpt`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from inpaintlab.utils.process import run_program
 
 
 def parser() -> ArgumentParser:
-    """The command line; built without importing anything heavy."""
+    """Return the command line; imports nothing heavy."""
     p = ArgumentParser("inpaintlab import", description=__doc__)
     p.add_argument("system", help="whose weights: csa, deepfill_v1, gconv, lbam")
-    p.add_argument("file", type=Path, help="the authors' checkpoint; the prefix of a TensorFlow one, or .npz")
+    p.add_argument(
+        "file",
+        type=Path,
+        help="the authors' checkpoint: a PyTorch or .npz file, or the prefix of a TensorFlow checkpoint",
+    )
     p.add_argument("--out", required=True, type=Path, help="the checkpoint to write")
-    p.add_argument("--experiment", help="the run that the weights stand for; gives the data that `evaluate` uses")
+    p.add_argument("--experiment", help="the experiment whose config, including its data, is stored with the weights")
     p.add_argument(
         "--swap-colours",
         action=BooleanOptionalAction,
-        help="reverse BGR to RGB, or not; by default weights in TensorFlow's own layout are reversed",
+        help="reverse BGR to RGB, or not; by default done for weights in TensorFlow's own layout",
     )
-    p.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    p.add_argument("--overwrite", action="store_true", help="replace an existing file")
     p.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="changes of that run's config, data.root=PICTURES say"
+        "overrides", nargs="*", metavar="KEY=VALUE", help="changes of that config, for example data.root=PICTURES"
     )
     return p
 
@@ -38,13 +42,13 @@ def convert(
     swap_colours: bool | None = None,
     overrides: Sequence[str] = (),
 ) -> list[str]:
-    """Write the checkpoint; the entries of the file that belong to no generator are returned.
+    """Write the checkpoint and return the entries of the file that do not belong to the generator.
 
     Args:
-        experiment: whose config goes with the weights; by default the first of the system, on the embedded photographs
-            so that the checkpoint can be evaluated anywhere.
-        swap_colours: see `checkpoint.from_released`.
-        overrides: of the experiment's config, as for a training.
+        experiment: the experiment whose config is stored with the weights; by default the first one of the system,
+            with the embedded photographs as data, so that the checkpoint can be evaluated anywhere.
+        swap_colours: see `checkpoints.authors.from_released`.
+        overrides: changes of the experiment's config, as for training.
 
     Raises:
         FileNotFoundError, UserError: if the file or the experiment does not fit; nothing is written then.
@@ -60,13 +64,13 @@ def convert(
     found = read_released(system, file, swap_colours)
     names = [name for name in group_options("experiment") if name.startswith(f"{system}_")]
     if not names:
-        raise UserError(f"there is no experiment of {system}, whose config would go with the weights")
+        raise UserError(f"there is no experiment of {system} whose config could be stored with the weights")
     chosen = experiment or names[0]
     data = [] if experiment or any(word.startswith("data=") for word in overrides) else ["data=photos"]
     config = to_plain(compose_config([f"experiment={chosen}", *data, *overrides]))
     if config["system"] != system:
         raise UserError(
-            f"{chosen} is an experiment of {config['system']}, not of {system}; known are {', '.join(names)}"
+            f"{chosen} is an experiment of {config['system']}, not of {system}; use one of {', '.join(names)}"
         )
     generator = build_released(system, found)
     config["name"] = f"{system}_released"
@@ -82,7 +86,7 @@ def convert(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program behind `inpaintlab import`."""
+    """Run `inpaintlab import`."""
     parsed = parser().parse_intermixed_args(arguments)
 
     def program() -> None:
@@ -92,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise UserError(f"{parsed.out} exists; choose another --out or add --overwrite")
         words = [word for word in parsed.overrides if "=" not in word]
         if words:
-            raise UserError(f"{words[0]!r} is no KEY=VALUE; only such words may follow the file")
+            raise UserError(f"expected KEY=VALUE, got {words[0]!r}; only overrides may follow the file")
         require_writable(parsed.out.parent, "choose another --out or make it writable")
         ignored = convert(
             parsed.system, parsed.file, parsed.out, parsed.experiment, parsed.swap_colours, parsed.overrides
@@ -100,6 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"written to {parsed.out}: the generator of {parsed.system} with the weights of {parsed.file.name}")
         if ignored:
             more = ", ..." if len(ignored) > 4 else ""
-            print(f"left aside: {len(ignored)} entries that are not the generator's: {', '.join(ignored[:4])}{more}")
+            print(
+                f"ignored: {len(ignored)} entries that do not belong to the generator: {', '.join(ignored[:4])}{more}"
+            )
 
     run_program(program)

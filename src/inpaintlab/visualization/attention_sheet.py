@@ -1,4 +1,4 @@
-"""Attention maps as a sheet that can be read: a row per kind of map, a column per layer, numbers under every map.
+"""Draw attention maps on one sheet: a row per kind of map, a column per layer, and numbers under every map.
 
 Works for every generator with `shows_attention`. Maps are named `<kind>_<layer>`, with the suffix `_<what>` for a
 second map of the layer: "forward_1", "forward_1_mask" (LBAM, Figures 7 and 8). Patch attention has two names of its
@@ -25,7 +25,8 @@ from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.visualization.patch_attention import flow_picture, heat_picture
 
 Pixel = tuple[int, int]  # row, column
-SIDE, GAP, LINE, LABEL = 176, 8, 15, 128  # pixels of a map's longer side, between cells, per line of text, of row names
+# In pixels: longer side of a map, gap between cells, height of a line of text, width of the row names.
+SIDE, GAP, LINE, LABEL = 176, 8, 15, 128
 
 
 def require(generator: InpaintingGenerator, system: str) -> None:
@@ -36,7 +37,7 @@ def require(generator: InpaintingGenerator, system: str) -> None:
 
 @contextmanager
 def keeping_attention(generator: InpaintingGenerator, points: Sequence[tuple[float, float]] = ()) -> Iterator[None]:
-    """Let the generator return its attention maps, and those of `points` if it can; reset it at the end."""
+    """Make the generator return its attention maps, and those of `points` if it can; restore it at the end."""
     before = generator.keep_attention, generator.points
     generator.keep_attention = True
     if generator.shows_points:
@@ -49,7 +50,7 @@ def keeping_attention(generator: InpaintingGenerator, points: Sequence[tuple[flo
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of a sheet, any size, and the two lines under it."""
+    """One picture of a sheet, of any size, and the two lines of text under it."""
 
     picture: Image.Image
     place: str
@@ -62,20 +63,23 @@ def sheet(
     picture: NDArray[np.uint8] | None = None,
     pixels: Sequence[Pixel] = (),
 ) -> Image.Image:
-    """All maps of the first picture of a batch on one sheet.
+    """Draw all attention maps of the first picture of a batch on one sheet.
 
-    Each map is the mean over its channels, enlarged without interpolation to one size for all layers. Black is the
-    smallest value of the map and white the largest; both stand under it, with the layer and the resolution. A map
-    that is the same everywhere is drawn in mid-grey.
+    Each map is averaged over its channels and enlarged without interpolation, to the same size for all layers. Its
+    smallest value is black and its largest white; the text under it gives both, with the layer and the resolution. A
+    constant map is drawn in mid-grey.
 
     Args:
-        maps: (N, C, H, W) by name.
+        maps: (N, C, H, W) by name; see the module for names.
         aspect: width / height of the picture.
-        picture: (H, W, 3), on which "heat" is drawn.
-        pixels: (row, column) of those that "heat" belongs to.
+        picture: (H, W, 3), 8 bit; the background of "heat". Without it, "heat" is drawn like any other map.
+        pixels: (row, column) of the pixels whose attention "heat" contains.
+
+    Raises:
+        UserError: if there are no maps, or a map is not finite.
     """
     if not maps:
-        raise UserError("the network returned no attention maps")
+        raise UserError("the generator returned no attention maps")
     rows: dict[str, list[Cell]] = {}
     for name, value in maps.items():
         values = value[0].detach().float().cpu().numpy()
@@ -131,7 +135,7 @@ def _heat_cell(picture: NDArray[np.uint8], heat: NDArray[np.float32], pixel: Pix
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Row and column of a map: "forward_1_mask" is ("forward mask", "layer 1"); without a number one cell of a row."""
+    """Return the row and column of a map: "forward_1_mask" gives ("forward mask", "layer 1"), "hole" ("hole", "")."""
     found = re.fullmatch(r"(.+?)_(\d+)(?:_(.+))?", name)
     if found is None:
         return name.replace("_", " "), ""
@@ -140,10 +144,10 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def grey(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(H, W) to 8 bit, the smallest value black and the largest white; mid-grey where there is only one."""
+    """Convert a map (H, W) to 8 bit: smallest value black, largest white; a constant map becomes mid-grey."""
     low, high = float(values.min()), float(values.max())
     if not np.isfinite((low, high)).all():
-        raise UserError("an attention map is not finite, so it cannot be drawn")
+        raise UserError("an attention map contains NaN or infinity and cannot be drawn; check the checkpoint")
     if high - low <= 1e-6 * max(abs(high), 1e-30):
         return np.full(values.shape, 128, np.uint8)
     return np.round((values - low) / (high - low) * 255).astype(np.uint8)

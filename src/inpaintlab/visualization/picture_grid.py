@@ -1,4 +1,4 @@
-"""Pictures side by side, with a caption over each column."""
+"""Arrange pictures in a grid with a caption over each column."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ HOLE_COLOUR = np.array([255, 255, 255], np.uint8)
 
 
 def with_hole(truth: Picture, hole: Picture) -> Picture:
-    """The input as papers print it: the hole in white. Shapes (H, W, 3) and (H, W)."""
+    """Return the picture (H, W, 3) with the hole (H, W) in white, as papers print the input."""
     return np.where(hole[..., None] > 0, HOLE_COLOUR, truth)
 
 
 def grid(rows: Sequence[Sequence[Picture]], captions: Sequence[str], least: int = 160) -> Image.Image:
-    """A sheet of pictures of one size.
+    """Arrange pictures of one size on a sheet.
 
     Args:
-        rows: of pictures (H, W, 3), each row as long as `captions`.
-        captions: one per column; cut where they are longer than the column is wide.
-        least: pictures are enlarged by a whole factor to at least this width, pixels staying visible.
+        rows: rows of pictures (H, W, 3), each as long as `captions`.
+        captions: one per column; cut if wider than the column.
+        least: smallest width of a picture on the sheet. Smaller ones are enlarged by a whole factor, without
+            interpolation.
     """
     height, width = rows[0][0].shape[:2]
     factor = max(1, -(-least // width))
