@@ -135,7 +135,7 @@ def test_missing_inception_is_one_sentence(tmp_path: Path) -> None:
     assert (
         "weights-inception-2015-12-05-6726825d.pth (torch-fidelity's Inception v3 (2015)), needed for FID" in sentence
     )
-    assert "weights.inception=random takes an untrained network instead, and the results say so" in sentence
+    assert "With weights.inception=random an untrained network is used, and the results say so" in sentence
     assert pretrained_files.missing("inception", "/nowhere") == "weights.inception=/nowhere: there is no such file"
     assert pretrained_files.missing("inception", "random") == ""
     (tmp_path / "here").touch()
