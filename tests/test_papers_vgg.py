@@ -81,7 +81,7 @@ def test_lbam_terms_of_both_profiles() -> None:
     torch.testing.assert_close(paper["l1"], (image - data.image).abs().mean())
     torch.testing.assert_close(paper["perceptual"], perceptual(features, targets) / 3)
     torch.testing.assert_close(paper["style"], style(features, targets))
-    released = make_lbam(weights, vgg=vgg, profile="released").generator_terms(data, output)
+    released = make_lbam(weights, vgg=vgg, follows="authors").generator_terms(data, output)
     expected = 6 * masked_l1(image, data.image, data.hole) + masked_l1(image, data.image, 1 - data.hole)
     torch.testing.assert_close(released["l1"], expected)
     both = perceptual(features, targets, "l1") + perceptual(composite, targets, "l1")

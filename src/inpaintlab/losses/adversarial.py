@@ -55,23 +55,23 @@ class Hinge:
         return self.share * torch.stack(sides).sum()
 
 
-SIGNS = ("paper", "released")
+FOLLOWS = ("paper", "authors")
 
 
 class Wasserstein:
     """Wasserstein loss (Arjovsky et al. 2017; LBAM, Eq. 17), without its gradient penalty.
 
     Args:
-        signs: "paper": the discriminator minimises D(fake) - D(real), the generator -D(fake). "released": D(fake) +
-            D(real) and +D(fake), as LBAM's code has them, where the critic lowers both and the generator follows it;
-            only to reproduce that code.
+        follows: "paper": the discriminator minimises D(fake) - D(real), the generator -D(fake). "authors": the signs
+            of LBAM's code, D(fake) + D(real) and +D(fake), with which the discriminator lowers both scores; only to
+            reproduce that code.
     """
 
     relativistic = False
 
-    def __init__(self, signs: str = "paper") -> None:
-        check_choice("signs", signs, SIGNS)
-        self.sign = -1 if signs == "paper" else 1
+    def __init__(self, follows: str = "paper") -> None:
+        check_choice("follows", follows, FOLLOWS)
+        self.sign = -1 if follows == "paper" else 1
 
     @in_float32
     def generator(self, fake: Scores, real: Scores | None = None) -> Tensor:

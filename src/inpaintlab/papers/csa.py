@@ -21,7 +21,7 @@ from inpaintlab.losses.reconstruction import distance
 from inpaintlab.networks.extractors.vgg import Vgg16
 from inpaintlab.training.module import InpaintingModule
 
-PROFILES = ("paper", "released")
+FOLLOWS = ("paper", "authors")
 
 
 class CSA(InpaintingModule):
@@ -31,22 +31,22 @@ class CSA(InpaintingModule):
         vgg: features behind pool3, for the feature discriminator, and of the layer that the consistency loss compares,
             in this order. Without ImageNet's normalisation it sees pictures in [-1, 1], as released. None only if the
             consistency weight is 0 and no features are judged.
-        profile: "paper", or "released": the two gradients above are lost, and the consistency loss compares with the
-            target of the whole picture.
+        follows: "paper", or "authors", their released code: the two gradients above are lost, and the consistency loss
+            compares with the target of the whole picture.
     """
 
     terms: ClassVar[tuple[str, ...]] = ("l1", "consistency")
 
-    def __init__(self, *, vgg: Vgg16 | None = None, profile: str = "paper", **options: Any) -> None:
+    def __init__(self, *, vgg: Vgg16 | None = None, follows: str = "paper", **options: Any) -> None:
         super().__init__(**options)
-        check_choice("profile", profile, PROFILES)
+        check_choice("follows", follows, FOLLOWS)
         vgg_features.require(vgg, self.loss_weights, ("consistency",))
         self.judges_features = getattr(self.discriminator, "feature", None) is not None
         if vgg is None and self.judges_features:
             raise ValueError("a discriminator of features needs VGG-16; without it set discriminator.feature to null")
         if vgg is not None and len(vgg.layers) != 2:
             raise ValueError(f"vgg.layers={list(vgg.layers)} must be pool3 and the layer of the consistency loss")
-        self.vgg, self.released = vgg, profile == "released"
+        self.vgg, self.follows = vgg, follows
         self._truth: tuple[Tensor, list[Tensor]] | None = None
 
     def remarks(self) -> list[str]:
@@ -59,8 +59,8 @@ class CSA(InpaintingModule):
         if self.loss_weights["consistency"]:
             target = self.features(batch.image, batch)[1]
             hole = self.generator.feature_hole(batch.hole)  # type: ignore[operator]
-            term = consistency(output.features, target, hole, mask_target=not self.released)
-            terms["consistency"] = term.detach() if self.released else term
+            term = consistency(output.features, target, hole, mask_target=self.follows == "paper")
+            terms["consistency"] = term if self.follows == "paper" else term.detach()
         return terms
 
     def fake(self, batch: Batch, output: Output) -> Tensor:
@@ -71,7 +71,7 @@ class CSA(InpaintingModule):
         if not self.judges_features:
             return self.discriminator(image)
         features = self.features(image, batch)[0]
-        return self.discriminator(image, features.detach() if self.released else features)
+        return self.discriminator(image, features if self.follows == "paper" else features.detach())
 
     def discriminator_loss(self, batch: Batch, output: Output) -> Tensor:
         return 0.5 * super().discriminator_loss(batch, output)

@@ -21,7 +21,7 @@ from inpaintlab.losses.reconstruction import distance, masked_l1
 from inpaintlab.networks.extractors.vgg import Vgg16
 from inpaintlab.training.module import InpaintingModule
 
-PROFILES = ("paper", "released")
+FOLLOWS = ("paper", "authors")
 
 
 class LBAM(InpaintingModule):
@@ -29,8 +29,9 @@ class LBAM(InpaintingModule):
 
     Args:
         vgg: features of pictures in [0, 1]; None only if the perceptual and style weights are 0.
-        profile: "paper": L1 over the picture, squared perceptual distance, features of the output. "released": six
-            times the hole's L1 plus the known pixels', absolute perceptual distance, features of output and composite.
+        follows: "paper": L1 over the picture, squared perceptual distance, features of the output. "authors", their
+            released code: six times the hole's L1 plus the known pixels', absolute perceptual distance, features of
+            output and composite.
         style_variant: see `losses.feature.style`.
         gp_weight: of the gradient penalty (lambda, Eq. 17).
     """
@@ -41,24 +42,24 @@ class LBAM(InpaintingModule):
         self,
         *,
         vgg: Vgg16 | None = None,
-        profile: str = "paper",
+        follows: str = "paper",
         style_variant: str = "gram_l1",
         gp_weight: float = 10.0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        check_choice("profile", profile, PROFILES)
+        check_choice("follows", follows, FOLLOWS)
         check_choice("style_variant", style_variant, STYLES)
         vgg_features.require(vgg, self.loss_weights)
         self.vgg = vgg
-        self.profile, self.style_variant, self.gp_weight = profile, style_variant, gp_weight
+        self.follows, self.style_variant, self.gp_weight = follows, style_variant, gp_weight
 
     def remarks(self) -> list[str]:
         return vgg_features.remarks(self.vgg)
 
     def generator_terms(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         filled = [output.image]
-        if self.profile == "paper":
+        if self.follows == "paper":
             terms = {"l1": distance(output.image, batch.image, "l1")}
         else:
             known = masked_l1(output.image, batch.image, 1 - batch.hole)
@@ -66,9 +67,9 @@ class LBAM(InpaintingModule):
             filled.append(self.composite(batch, output))
         if self.vgg is not None:
             targets, features = vgg_features.compare(self.vgg, batch.image, filled)
-            norm = "l1" if self.profile == "released" else "mse"
+            norm = "l1" if self.follows == "authors" else "mse"
             near = torch.stack([perceptual(of, targets, norm) for of in features]).sum()
-            terms["perceptual"] = near / len(targets) if self.profile == "paper" else near
+            terms["perceptual"] = near / len(targets) if self.follows == "paper" else near
             terms["style"] = torch.stack([style(of, targets, self.style_variant) for of in features]).sum()
         return terms
 
