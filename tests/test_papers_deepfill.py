@@ -124,7 +124,7 @@ def test_the_critics_loss_is_the_wasserstein_distance_plus_the_penalty() -> None
 def test_options_name_the_known_ones() -> None:
     with pytest.raises(ValueError, match="follows must be one of authors, port"):
         deepfill(follows="mmagic")
-    with pytest.raises(ValueError, match="local_size=16, but that of the critics is 32"):
+    with pytest.raises(ValueError, match="local_size must be that of the critics, 32; got 16"):
         deepfill(local_size=16)
     with pytest.raises(ValueError, match="follows must be one of authors, mmagic"):
         gconv(follows="port")
