@@ -64,7 +64,7 @@ def gap(a: Tensor, b: Tensor) -> float:
 
 def agree(x: Tensor, hole: Tensor, weight: Tensor) -> dict[str, float]:
     """Relative differences; ends the program where they are too large."""
-    fast, defined = (CoherentAttention(similarity="released", implementation=name) for name in ("fast", "plain"))
+    fast, defined = (CoherentAttention(similarity="inner_product", implementation=name) for name in ("fast", "plain"))
     gaps = {
         "output": gap(forward(fast, x, hole), forward(Plain(hole), x, hole)),
         "exact gradient": gap(gradient(fast, x, hole, weight), gradient(defined, x, hole, weight)),
@@ -101,7 +101,7 @@ def layers(rounds: int) -> tuple[list[str], dict[str, float]]:
                 weight = torch.randn_like(x)
                 for what, value in agree(x, hole, weight).items():
                     worst[what] = max(worst.get(what, 0.0), value)
-                ours, plain = CoherentAttention(similarity="released"), Plain(hole)
+                ours, plain = CoherentAttention(similarity="inner_product"), Plain(hole)
                 ms = alternate(
                     {
                         "plain": lambda p=plain, x=x, h=hole: forward(p, x, h),  # type: ignore[misc]

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -20,14 +19,13 @@ import contextual_plain
 import torch
 from torch import Tensor
 
-from inpaintlab.layers.contextual import RULES, ContextualAttention
+from inpaintlab.layers.contextual import ContextualAttention
 from inpaintlab.tables.publish import report
 from inpaintlab.utils import provenance
 
 CHANNELS, TOLERANCE = 128, 1e-5
 SIDES, BATCHES = (32, 64, 128), (1, 4)  # of the map at the matching resolution, an eighth of the picture's
 LARGEST_PLAIN = 64  # at 128 the plain layer's matrices of 1 GB are there about 19 times, 38 times in training
-RULES_OF_PLAIN = replace(RULES["port"], mask="per_sample")
 
 
 def inputs(side: int, batch: int, device: str) -> tuple[Tensor, Tensor]:
@@ -42,7 +40,7 @@ def forward(name: str, features: Tensor, hole: Tensor) -> Tensor:
     """The output of one contender, without gradients if they are switched off."""
     if name == "plain":
         return contextual_plain.attend(features, hole)
-    return ContextualAttention(rules=RULES_OF_PLAIN)(features, hole)
+    return ContextualAttention(follows="port", mask="per_sample")(features, hole)
 
 
 def work(name: str, train: bool, features: Tensor, hole: Tensor) -> Tensor:

@@ -119,7 +119,7 @@ def enliven(generator: nn.Module) -> None:
 def build(name: str) -> Side:
     """One contender by name, with the same seed and therefore the same weights as the others."""
     torch.manual_seed(0)
-    generator, critic = lbam.Generator(**lbam.PROFILES["released"]), lbam.Discriminator()
+    generator, critic = lbam.Generator(**lbam.FOLLOWS["authors"]), lbam.Discriminator()
     enliven(generator)
     if name == "plain":
         plain, plain_critic = Plain(), PlainCritic()

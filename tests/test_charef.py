@@ -116,9 +116,9 @@ def like_gconv(**options: Any) -> tuple[Generator, gconv.Generator]:
 
 def test_without_gate_and_with_its_attention_it_is_gconv() -> None:
     images = pictures()
-    generator, other = like_gconv(gate=None, attention_rules="tf", propagation=True)
+    generator, other = like_gconv(gate=None, attention_follows="gconv", propagation=True)
     assert torch.equal(generator(*images).image, other(*images).image)
-    gated, _ = like_gconv(attention_rules="tf", propagation=True)
+    gated, _ = like_gconv(attention_follows="gconv", propagation=True)
     torch.testing.assert_close(
         gated(*images).image, other(*images).image, rtol=0, atol=1e-4
     )  # the gate starts as the identity

@@ -41,7 +41,7 @@ def test_numbers_of_parameters() -> None:
     assert count(deepfill_v1.Generator(refinement="convolution")) == 2_758_118
     assert count(deepfill_v1.Generator(refinement="copy")) == 2_896_454
     assert count(gconv.Generator()) == 4_052_478
-    assert count(gconv.Generator(variant="mmagic")) == 4_414_908
+    assert count(gconv.Generator(follows="mmagic")) == 4_414_908
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,15 @@ def test_numbers_of_parameters() -> None:
 )
 def test_tensorflow_padding(side: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int]) -> None:
     assert same_pads(side, kernel, stride, dilation) == pads
-    assert same_pads(side, kernel, stride, dilation, "port") == (((kernel - 1) * dilation // 2),) * 2
+    assert same_pads(side, kernel, stride, dilation, "symmetric") == (((kernel - 1) * dilation // 2),) * 2
 
 
 def test_stride_two_by_hand() -> None:
     """Filters of ones on the numbers 0 ... 15 in four rows."""
     x = torch.arange(16.0).view(1, 1, 4, 4)
     expected = {
-        "tf": [[45, 39], [66, 50]],  # rows and columns 0-2 and 2-3
-        "port": [[10, 24], [51, 90]],  # 0-1 and 1-3
+        "same": [[45, 39], [66, 50]],  # rows and columns 0-2 and 2-3
+        "symmetric": [[10, 24], [51, 90]],  # 0-1 and 1-3
         "mirror": [[30, 42], [78, 90]],  # 1, 0, 1 and 1-3
     }
     for rule, values in expected.items():
@@ -77,7 +77,7 @@ def test_stride_two_by_hand() -> None:
 
 
 @pytest.mark.parametrize("side", [5, 6])
-@pytest.mark.parametrize("rule", ["tf", "port", "mirror"])
+@pytest.mark.parametrize("rule", ["same", "symmetric", "mirror"])
 def test_size_is_kept_or_halved_upwards_and_doubled(side: int, rule: str) -> None:
     x = torch.rand(1, 2, side, side + 3)
     for kernel in (3, 5):
@@ -95,12 +95,12 @@ def test_the_first_half_of_a_gated_convolution_is_the_feature() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"rules must be one of tf, port, mirror"):
-        deepfill_v1.Generator(rules="torch")
+    with pytest.raises(ValueError, match=r"follows must be one of authors, port, mmagic"):
+        deepfill_v1.Generator(follows="torch")
     with pytest.raises(ValueError, match="multiples of 8, got 60 x 64"):
         deepfill_v1.Generator(width=0.1)(torch.rand(1, 3, 60, 64), torch.zeros(1, 1, 60, 64))
     with pytest.raises(ValueError, match=r"mirror padding by 16 needs features of more than 16 pixels"):
-        gconv.Generator(variant="mmagic", width=0.1)(torch.rand(1, 3, 64, 72), torch.zeros(1, 1, 64, 72))
+        gconv.Generator(follows="mmagic", width=0.1)(torch.rand(1, 3, 64, 72), torch.zeros(1, 1, 64, 72))
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_what_does_not_fit_is_refused() -> None:
         lambda: deepfill_v1.Generator(width=0.25, refinement="copy"),
         lambda: deepfill_v1.Generator(width=0.25, refinement="convolution"),
         lambda: deepfill_v1.Generator(width=0.25, attention="none"),
-        lambda: deepfill_v1.Generator(width=0.25, rules="port"),
-        lambda: deepfill_v1.Generator(width=0.25, rules="mirror"),
-        lambda: gconv.Generator(width=0.25, variant="mmagic"),
+        lambda: deepfill_v1.Generator(width=0.25, follows="port"),
+        lambda: deepfill_v1.Generator(width=0.25, follows="mmagic"),
+        lambda: gconv.Generator(width=0.25, follows="mmagic"),
     ],
 )
 def test_variants_train_and_see_each_samples_own_hole(build: Any) -> None:
@@ -239,7 +239,7 @@ def test_tensorflow_weights_are_turned_to_rgb(system: str, build: Any, tmp_path:
 
 def test_state_dicts_of_pytorch_codes() -> None:
     torch.manual_seed(0)
-    port = deepfill_v1.Generator(width=0.25, rules="port").eval()
+    port = deepfill_v1.Generator(width=0.25, follows="port").eval()
     weights = {deepfill_v1.port_name(name): value for name, value in port.state_dict().items()}
     assert "fine_generator.pmconv4_downsample.conv.weight" in weights
     assert same_pictures(from_released("deepfill_v1", weights), port)
@@ -250,7 +250,7 @@ def test_state_dicts_of_pytorch_codes() -> None:
 @pytest.mark.parametrize("prefix", ["", "generator."])
 def test_mmagic_checkpoints_with_all_networks(prefix: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = gconv.Generator(variant="mmagic", width=0.5).eval()
+    network = gconv.Generator(follows="mmagic", width=0.5).eval()
     weights = {prefix + gconv.mmagic_name(name): value for name, value in network.state_dict().items()}
     weights[f"{prefix}stage2.contextual_attention_neck.contextual_attention.fuse_kernel"] = torch.eye(3)
     if prefix:

@@ -15,7 +15,7 @@ from inpaintlab.layers.coherent import CoherentAttention, feature_hole
 
 OPTIONS = [
     {"similarity": similarity, "dad_reference": reference}
-    for similarity in ("cosine", "released")
+    for similarity in ("cosine", "inner_product")
     for reference in ("original", "initialised")
 ]
 NAMES = ["-".join(option.values()) for option in OPTIONS]
@@ -44,12 +44,12 @@ def both(layer: CoherentAttention, x: Tensor, hole: Tensor, weight: Tensor) -> t
     return output.detach(), leaf.grad
 
 
-@pytest.mark.parametrize("backward", ["paper", "released"])
+@pytest.mark.parametrize("gradient", ["exact", "truncated"])
 @pytest.mark.parametrize("options", OPTIONS, ids=NAMES)
-def test_fast_equals_the_definition(options: dict[str, Any], backward: str) -> None:
+def test_fast_equals_the_definition(options: dict[str, Any], gradient: str) -> None:
     x, hole = features(), holes()
     weight = torch.randn_like(x)
-    fast, plain = (CoherentAttention(**options, backward=backward, implementation=name) for name in ("fast", "plain"))
+    fast, plain = (CoherentAttention(**options, gradient=gradient, implementation=name) for name in ("fast", "plain"))
     fast.keep_attention = plain.keep_attention = True
     for actual, expected in zip(both(fast, x, hole, weight), both(plain, x, hole, weight), strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
@@ -185,10 +185,10 @@ def test_float32_inside_autocast(dtype: torch.dtype) -> None:
     torch.testing.assert_close(output, layer(x.to(dtype).float(), hole).to(dtype), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("backward", ["paper", "released"])
-def test_gradients_are_float32_inside_autocast(backward: str) -> None:
+@pytest.mark.parametrize("gradient", ["exact", "truncated"])
+def test_gradients_are_float32_inside_autocast(gradient: str) -> None:
     x, hole = features().float(), holes()
-    layer, weight = CoherentAttention(backward=backward), torch.randn_like(x)
+    layer, weight = CoherentAttention(gradient=gradient), torch.randn_like(x)
     expected = both(layer, x, hole, weight)
     with torch.autocast("cpu", torch.bfloat16):
         for actual, wanted in zip(both(layer, x, hole, weight), expected, strict=True):
@@ -206,7 +206,7 @@ def test_channels_last_features() -> None:
 
 
 def test_errors_say_what_is_accepted() -> None:
-    for option in ("similarity", "dad_reference", "backward", "implementation"):
+    for option in ("similarity", "dad_reference", "gradient", "follows", "implementation"):
         with pytest.raises(ValueError, match=f"{option} must be one of .*; got 'x'"):
             CoherentAttention(**{option: "x"})
     with pytest.raises(ValueError, match=r"a hole of shape \(3, 1, 5, 7\) does not fit features \(2, 6, 5, 7\)"):

@@ -49,7 +49,8 @@ def test_every_experiment_composes_and_instantiates(experiment: str, scale: str)
 
 @pytest.mark.parametrize("model", group_options("model"))
 def test_listed_generator_options_are_the_constructors_defaults(model: str) -> None:
-    listed = OmegaConf.to_container(OmegaConf.load(paths.conf() / "model" / f"{model}.yaml").generator)
+    config = OmegaConf.create({"model": OmegaConf.load(paths.conf() / "model" / f"{model}.yaml")})
+    listed = OmegaConf.to_container(config.model.generator, resolve=True)
     assert isinstance(listed, dict)
     module, _, name = listed.pop("_target_").rpartition(".")
     signature = inspect.signature(getattr(importlib.import_module(module), name))
@@ -57,6 +58,18 @@ def test_listed_generator_options_are_the_constructors_defaults(model: str) -> N
         k: list(p.default) if isinstance(p.default, tuple) else p.default for k, p in signature.parameters.items()
     }
     assert listed == defaults
+
+
+def test_one_option_says_whose_code_a_whole_system_follows() -> None:
+    def followed(*overrides: str) -> list[str]:
+        model = to_plain(compose_config([*overrides, "+data.root=/nowhere"]))["model"]
+        return [part["follows"] for part in (model, *model.values()) if isinstance(part, dict) and "follows" in part]
+
+    port = ["experiment=deepfill_v1_places2", "scale=demo", "model.follows=port"]
+    assert followed(*port) == ["port", "port", "port"]
+    assert followed(*port, "model.generator.follows=mmagic") == ["port", "mmagic", "port"]
+    assert followed("experiment=lbam_paris_released", "scale=demo") == ["authors", "authors"]
+    assert followed("experiment=csa_celeba_center_released", "scale=demo") == ["authors", "authors"]
 
 
 @pytest.mark.parametrize("group", ["masks", "trainer", "logger", "data"])

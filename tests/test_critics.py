@@ -63,7 +63,7 @@ def test_spectral_norm_converges_in_training_and_rests_in_evaluation() -> None:
 
 def test_spectral_norm_equals_the_frameworks() -> None:
     torch.manual_seed(0)
-    ours = SpectralConv(3, 5, 3, rule="port")
+    ours = SpectralConv(3, 5, 3, rule="symmetric")
     plain = torch.nn.Conv2d(3, 5, 3, padding=1)
     plain.load_state_dict({"weight": ours.weight.detach(), "bias": ours.bias.detach()})
     theirs = torch.nn.utils.spectral_norm(plain)
@@ -90,24 +90,24 @@ def test_sizes_and_parameters() -> None:
 
     critics = Critics()
     assert (parameters(critics.local), parameters(critics.whole)) == (4_339_329, 2_733_441)
-    assert parameters(Critics(rules="port").local) == 2_684_289
+    assert parameters(Critics(follows="port").local) == 2_684_289
     assert parameters(Discriminator()) == 5_946_816
-    assert len(Discriminator(variant="mmagic", width=0.25)(torch.rand(2, 3, 64, 64), torch.rand(2, 1, 64, 64))[0]) == 64
+    assert len(Discriminator(follows="mmagic", width=0.25)(torch.rand(2, 3, 64, 64), torch.rand(2, 1, 64, 64))[0]) == 64
     assert port_name("local.convs.3.bias") == "localD.dis_conv_module.conv4.conv.bias"
     assert port_name("whole.linear.weight") == "globalD.linear.weight"
     for build, options, message in (
-        (Critics, {"rules": "mmagic"}, "must be one of tf, port"),
+        (Critics, {"follows": "mmagic"}, "must be one of authors, port"),
         (Critics, {"size": 64}, "local_size=128 must be 1 to 64"),
-        (Discriminator, {"variant": "port"}, "must be one of tf, mmagic"),
+        (Discriminator, {"follows": "port"}, "must be one of authors, mmagic"),
     ):
         with pytest.raises(ValueError, match=message):
             build(**options)
 
 
-@pytest.mark.parametrize("rules", ["tf", "port"])
-def test_critics_of_small_pictures_judge_all_of_them_and_the_square_around_the_hole(rules: str) -> None:
+@pytest.mark.parametrize("follows", ["authors", "port"])
+def test_critics_of_small_pictures_judge_all_of_them_and_the_square_around_the_hole(follows: str) -> None:
     torch.manual_seed(0)
-    critics = Critics(rules=rules, size=64, local_size=32, width=0.125)
+    critics = Critics(follows=follows, size=64, local_size=32, width=0.125)
     image, hole = torch.rand(2, 3, 64, 64, requires_grad=True), torch.zeros(2, 1, 64, 64)
     hole[0, :, 4:30, 6:28], hole[1, :, 32:56, 20:50] = 1, 1
     local, whole = critics(image, hole)

@@ -90,11 +90,25 @@ def test_levels_and_sides() -> None:
     for levels in (3, 9):
         with pytest.raises(ValueError, match=f"levels={levels} must be 4 to 8 for attention at 32"):
             Generator(levels=levels)
-    for option, known in (("attention", "csa, contextual, conv, none"), ("second_input", "colour, grey")):
+    for option, known in (("attention", "csa, contextual, conv, none"), ("second_input", "colour, grey, null")):
         with pytest.raises(ValueError, match=f"{option} must be one of {known}; got 'x'"):
             Generator(**{option: "x"})
     with pytest.raises(ValueError, match="attention_position must be one of 64, 32, 16"):
         Generator(attention_position=8)
+
+
+def test_follows_decides_what_is_not_set() -> None:
+    def choices(**options: str) -> tuple[str, str, str]:
+        network = small(**options)
+        layer = network.refinement.attention
+        assert isinstance(layer, CoherentAttention)
+        return layer.rules.similarity, layer.gradient, network.second_input
+
+    assert choices() == choices(follows="paper") == ("cosine", "exact", "colour")
+    assert choices(follows="authors") == ("inner_product", "truncated", "grey")
+    assert choices(follows="authors", similarity="cosine") == ("cosine", "truncated", "grey")
+    assert choices(follows="authors", gradient="exact") == ("inner_product", "exact", "grey")
+    assert choices(follows="paper", second_input="grey") == ("cosine", "exact", "grey")
 
 
 def test_weights_begin_as_released() -> None:
@@ -241,7 +255,7 @@ def test_every_parameter_of_the_generator_gets_a_gradient(full: CSA) -> None:
     full.zero_grad()
 
 
-def test_profiles(full: CSA) -> None:
+def test_terms_of_paper_and_authors(full: CSA) -> None:
     data = batch()
     output = full(data.image, data.hole)
     hole, target = full.generator.feature_hole(data.hole), full.vgg(data.image)[1]
@@ -253,7 +267,7 @@ def test_profiles(full: CSA) -> None:
     assert torch.autograd.grad(features.sum(), output.image, retain_graph=True)[0].abs().sum() > 0
     torch.testing.assert_close(patch, full.discriminator.patch(output.image))
 
-    released = module(profile="released", vgg=Vgg16("random", layers=("pool3", "relu4_3"), normalise=False))
+    released = module(follows="authors", vgg=Vgg16("random", layers=("pool3", "relu4_3"), normalise=False))
     terms = released.generator_terms(data, output)
     assert not terms["consistency"].requires_grad
     target = released.vgg(2 * data.image - 1)[1]
@@ -261,8 +275,8 @@ def test_profiles(full: CSA) -> None:
     patch, features = released.judge(output.image, data)
     assert torch.autograd.grad(features.sum(), output.image, retain_graph=True, allow_unused=True)[0] is None
     assert torch.autograd.grad(patch.sum(), output.image)[0].abs().sum() > 0
-    with pytest.raises(ValueError, match="profile must be one of paper, released"):
-        module(profile="x")
+    with pytest.raises(ValueError, match="follows must be one of paper, authors"):
+        module(follows="x")
 
 
 def test_the_critics_do_not_reach_the_generator(full: CSA) -> None:
@@ -291,17 +305,12 @@ def test_without_vgg() -> None:
     weights = WEIGHTS | {"consistency": 0.0}
     critics = {"discriminator": Discriminator(feature=None, width=0.125), "vgg": None, "generator": small()}
     trained = module(weights, **critics)
-    assert trained.remarks() == ["trained without VGG-16: the consistency term has weight 0 and no features are judged"]
     train(trained, data=batch())
     assert "train/consistency" not in trained.logged
-    with pytest.raises(ValueError, match="consistency need VGG-16; without it their weights must be 0"):
-        module(**critics)
-    with pytest.raises(
-        ValueError, match=r"a discriminator of features needs VGG-16; without it set discriminator\.feat"
-    ):
+    with pytest.raises(ValueError, match=r"the feature discriminator needs VGG-16; set vgg, or discriminator\.feat"):
         module(weights, vgg=None)
     with pytest.raises(
-        ValueError, match=r"vgg\.layers=\['pool3'\] must be pool3 and the layer of the consistency loss"
+        ValueError, match=r"vgg\.layers must be pool3 and the layer of the consistency loss, got \['pool3'\]"
     ):
         module(layers=("pool3",))
     narrow, data = module(generator=small()), batch()

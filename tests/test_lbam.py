@@ -26,8 +26,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "relu": {"activation": "relu", "update_activation": "relu"},
     "3x3": {"mask_kernel": 3},
     "update only": {"update_activation": "sigmoid"},
-    "released": lbam.PROFILES["released"],
-    "released 2019": lbam.PROFILES["released_2019"],
+    "released": lbam.FOLLOWS["authors"],
+    "released 2019": lbam.FOLLOWS["authors_2019"],
 }
 
 

@@ -50,12 +50,12 @@ def test_literal_style_by_hand() -> None:
 
 def test_wasserstein_by_hand() -> None:
     fake, real = [torch.tensor([1.0, 3.0])], [torch.tensor([5.0, 7.0])]
-    paper, released = Wasserstein(), Wasserstein("released")
+    paper, released = Wasserstein(), Wasserstein("authors")
     assert paper.discriminator(fake, real) == 2 - 6
     assert paper.generator(fake) == -2
     assert released.discriminator(fake, real) == 2 + 6
     assert released.generator(fake) == 2
-    with pytest.raises(ValueError, match="must be one of paper, released"):
+    with pytest.raises(ValueError, match="follows must be one of paper, authors"):
         Wasserstein("gan")
 
 
@@ -138,7 +138,7 @@ def test_each_term_alone_moves_the_generator(build: Callable[..., torch.nn.Modul
         "style, composite": style(features_filled, targets),
         "tv": total_variation(filled, hole),
         "adversarial": Wasserstein().generator([critic(output, hole)]),
-        "adversarial, released": Wasserstein("released").generator([critic(output, hole)]),
+        "adversarial, released": Wasserstein("authors").generator([critic(output, hole)]),
     }
     weights = [p for p in generator.parameters() if p.dim() == 4]
     for name, term in terms.items():

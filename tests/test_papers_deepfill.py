@@ -91,22 +91,22 @@ def test_terms_of_the_authors_by_hand() -> None:
     refined = ((0.2 * inside + 0.3 * (1 - inside)) * weights).mean()
     torch.testing.assert_close(terms["l1"], 2 * (1.2 * 0.1 * weights.mean() + refined))
 
-    port = deepfill(rules="port").generator_terms(data, stages(data))
+    port = deepfill(follows="port").generator_terms(data, stages(data))
     torch.testing.assert_close(port["ae"], terms["ae"] * known)
     torch.testing.assert_close(port["l1"], 2 * ((1.2 * 0.1 + 0.2) * inside * weights).mean())
 
 
 def test_known_pixels_count_in_the_penalty_of_the_port_only() -> None:
     data, penalties = batch(), {}
-    for rules in ("tf", "port"):
-        module = deepfill(rules=rules)
+    for follows in ("authors", "port"):
+        module = deepfill(follows=follows)
         output = module(data.image, data.hole)
         alphas = [torch.tensor([0.3, 0.6])] * 2
         no_hole = Batch(data.image, torch.zeros_like(data.hole))
-        penalties[rules] = [module.penalty(b, output, alphas).item() for b in (data, no_hole)]
-    assert penalties["tf"][1] == 2  # no gradient counts, so that each critic's length is 0
+        penalties[follows] = [module.penalty(b, output, alphas).item() for b in (data, no_hole)]
+    assert penalties["authors"][1] == 2  # no gradient counts, so that each critic's length is 0
     assert penalties["port"][1] != 2
-    assert penalties["tf"][0] != penalties["port"][0]
+    assert penalties["authors"][0] != penalties["port"][0]
 
 
 def test_the_critics_loss_is_the_wasserstein_distance_plus_the_penalty() -> None:
@@ -122,12 +122,12 @@ def test_the_critics_loss_is_the_wasserstein_distance_plus_the_penalty() -> None
 
 
 def test_options_name_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="must be one of tf, port"):
-        deepfill(rules="mmagic")
-    with pytest.raises(ValueError, match="local_size=16, but that of the critics is 32"):
+    with pytest.raises(ValueError, match="follows must be one of authors, port"):
+        deepfill(follows="mmagic")
+    with pytest.raises(ValueError, match="local_size must be that of the critics, 32; got 16"):
         deepfill(local_size=16)
-    with pytest.raises(ValueError, match="must be one of tf, mmagic"):
-        gconv(variant="port")
+    with pytest.raises(ValueError, match="follows must be one of authors, mmagic"):
+        gconv(follows="port")
 
 
 # ---------------------------------------------------------------------- GConv
@@ -136,7 +136,7 @@ def test_l1_of_both_variants_by_hand() -> None:
     share = data.hole.mean()
     authors = gconv().generator_terms(data, stages(data))["l1"]
     torch.testing.assert_close(authors, 2 * (0.1 + 0.2 * share + 0.3 * (1 - share)))
-    mmagic = gconv(variant="mmagic")
+    mmagic = gconv(follows="mmagic")
     torch.testing.assert_close(mmagic.generator_terms(data, stages(data))["l1"], torch.tensor(2 * (0.2 + 0.2 + 0.3)))
     no_hole = Batch(data.image, torch.zeros_like(data.hole))
     assert torch.isfinite(mmagic.generator_terms(no_hole, stages(no_hole))["l1"])

@@ -7,14 +7,12 @@ their colours are equal.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from reference.recorded import FOLDER, Case, case
 from torch import Tensor
 
-from inpaintlab.layers.contextual import RULES, ContextualAttention, plain, resize_nearest
+from inpaintlab.layers.contextual import ContextualAttention, Deviations, plain, resize_nearest
 from inpaintlab.layers.contextual.flow import flow_picture
 from inpaintlab.layers.contextual.rules import usable_patches
 
@@ -46,17 +44,16 @@ def run(c: Case, layer: ContextualAttention) -> tuple[Tensor, Tensor, Tensor | N
 
 def layer_of(c: Case, implementation: str) -> ContextualAttention:
     s = c.settings
-    rules = RULES[s["reference"]]
-    if s.get("per_sample_masks"):
-        rules = replace(rules, mask="per_sample")
+    deviations: Deviations = {"mask": "per_sample"} if s.get("per_sample_masks") else {}
     fuse = s.get("fuse_k", s.get("fuse_kernel_size")) if s.get("fuse", True) else 1
     return ContextualAttention(
-        rules=rules,
+        follows=c.follows,
         kernel=s["ksize"],
         rate=s["rate"],
         scale=s["softmax_scale"],
         fuse=fuse,
         implementation=implementation,
+        **deviations,
     )
 
 
@@ -112,7 +109,7 @@ def test_flow_picture(name: str) -> None:
     if c.settings.get("per_sample_masks"):  # recorded one by one, so each has the scale of its own
         batches = list(batches[0].split(1))
     picture = torch.cat([flow_picture(offsets) for offsets in batches])
-    if c.settings["reference"] == "tf":
+    if c.follows == "authors":
         picture = 2 * picture - 1
     torch.testing.assert_close(picture, c.outputs["flow"], atol=1e-6, rtol=0)
 
@@ -122,7 +119,9 @@ def test_flow_picture(name: str) -> None:
 def test_deepfill_v2(name: str, implementation: str) -> None:
     c = case(f"gconv/{name}")
     layer = ContextualAttention(
-        rules=name.partition("_")[0], fuse=3 if c.settings.get("fuse", True) else 1, implementation=implementation
+        follows="mmagic" if name.startswith("mmagic") else "authors",
+        fuse=3 if c.settings.get("fuse", True) else 1,
+        implementation=implementation,
     )
     layer.points = [((y + 0.5) / 8, (x + 0.5) / 8) for y in range(8) for x in range(8)]
     foreground, output, background = run(c, layer)

@@ -35,7 +35,7 @@ def seen_by(critic: torch.nn.Module) -> list[Tensor]:
 def test_critics(name: str) -> None:
     c = case(f"deepfillv1/{name}")
     size, local_size = c.inputs["global"].shape[-1], c.inputs["local"].shape[-1]
-    critics = Critics(rules=c.settings["reference"], size=size, local_size=local_size, width=c.settings["width"] / 64)
+    critics = Critics(follows=c.follows, size=size, local_size=local_size, width=c.settings["width"] / 64)
     load_exactly(critics, c.weights, name, deepfill_v1_critics.port_name)
     for part, critic in {"local": critics.local, "global": critics.whole}.items():
         seen = seen_by(critic)
@@ -52,8 +52,8 @@ def test_critics(name: str) -> None:
 @pytest.mark.parametrize("name", ["gp_tf_masked", "gp_port"])
 def test_gradient_penalty(name: str) -> None:
     c = case(f"deepfillv1/{name}")
-    tf, size = c.settings["reference"] == "tf", c.inputs["real"].shape[-1]
-    critic = Critics(rules=c.settings["reference"], size=size, local_size=size, width=c.settings["width"] / 64)
+    tf, size = c.follows == "authors", c.inputs["real"].shape[-1]
+    critic = Critics(follows=c.follows, size=size, local_size=size, width=c.settings["width"] / 64)
     critic = critic.whole if tf else critic.local
     load_exactly(
         critic, c.weights, name, lambda n: deepfill_v1_critics.port_name(f"whole.{n}").removeprefix("globalD.")
@@ -76,9 +76,9 @@ def test_discount() -> None:
 
 
 # ---------------------------------------------------------------------- SN-PatchGAN
-def discriminator(variant: str, names: Mapping[str, str], c: Case) -> sn_patch_gan.Discriminator:
+def discriminator(follows: str, names: Mapping[str, str], c: Case) -> sn_patch_gan.Discriminator:
     """With the weights of a case, whose entries of a layer are called as in `names`; vectors not named are random."""
-    network = sn_patch_gan.Discriminator(variant=variant)
+    network = sn_patch_gan.Discriminator(follows=follows)
     state = network.state_dict()
     for layer in range(6):
         for ours, theirs in names.items():
@@ -91,7 +91,7 @@ def test_discriminator_of_the_authors() -> None:
     c = case("gconv/tf_discriminator")
     layer = "discriminator/sn_patch_gan/conv{}/"
     names = {"weight": layer + "kernel", "bias": layer + "bias", "u": layer + "kernel_sn/u"}
-    network = discriminator("tf", names, c)
+    network = discriminator("authors", names, c)
     real, fake, mask = ((c.inputs[k] + 1) / 2 if k != "mask" else c.inputs[k] for k in ("real", "fake", "mask"))
 
     def run() -> tuple[Tensor, Tensor]:

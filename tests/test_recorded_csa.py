@@ -19,7 +19,7 @@ from inpaintlab.batch import Batch
 from inpaintlab.layers.coherent import CoherentAttention, feature_hole
 from inpaintlab.losses.adversarial import RelativisticLeastSquares
 from inpaintlab.losses.feature import consistency
-from inpaintlab.networks.csa import PROFILES, Generator, authors_name
+from inpaintlab.networks.csa import Generator, authors_name
 from inpaintlab.networks.csa_critics import Discriminator, FeaturePatchDiscriminator, PatchDiscriminator
 from inpaintlab.networks.csa_stages import Refinement, Rough
 from inpaintlab.networks.extractors.vgg import Vgg16
@@ -46,8 +46,8 @@ def test_layer_as_released(name: str, implementation: str) -> None:
     c = case(f"csa/layer_{name}")
     tolerance = NOISE if name.endswith("normal") else LAYER
     x, hole = c.inputs["x"], c.inputs["feature_mask"]
-    for backward, key in (("paper", "grad_x_true"), ("released", "grad_x")):
-        layer = CoherentAttention(similarity="released", backward=backward, implementation=implementation)
+    for gradient, key in (("exact", "grad_x_true"), ("truncated", "grad_x")):
+        layer = CoherentAttention(follows="authors", gradient=gradient, implementation=implementation)
         layer.keep_attention = True
         leaf = x.clone().requires_grad_()
         output = layer(leaf, hole)
@@ -133,7 +133,7 @@ def test_rough_network() -> None:
 
 def test_refinement_network() -> None:
     c = case("csa/refine_256_centre")
-    layer = CoherentAttention(similarity="released")
+    layer = CoherentAttention(similarity="inner_product")
     layer.keep_attention = True
     with torch.device("meta"):
         network = Refinement(lambda maps: layer)
@@ -219,14 +219,14 @@ def test_training_step() -> None:
     parts: dict[str, dict[str, Tensor]] = {}
     for name, weight in c.weights.items():
         parts.setdefault(name[0], {})[name[2:]] = weight
-    generator, critics = Generator(**PROFILES["released"]), Discriminator(strides=(2, 2, 2))
+    generator, critics = Generator(follows="authors"), Discriminator(strides=(2, 2, 2))
     load(generator.rough, "rough", parts["P"])
     load(generator.refinement, "refinement", parts["G"])
     critics.patch.load_state_dict(parts["D"])
     assert critics.feature is not None
     critics.feature.load_state_dict(parts["F"])
     module = CSA(
-        generator=generator, discriminator=critics, adversarial=RelativisticLeastSquares(), profile="released",
+        generator=generator, discriminator=critics, adversarial=RelativisticLeastSquares(), follows="authors",
         vgg=Vgg16(parts["V"], layers=["pool3", "relu4_3"], normalise=False), optimizer_g=adam, optimizer_d=adam,
         loss_weights={"l1": 100.0, "consistency": 1.0, "adversarial": 0.2},
     )  # fmt: skip

@@ -41,8 +41,8 @@ def pictures(c: Case) -> tuple[Tensor, Tensor]:
 
 
 def generator(c: Case) -> CoarseToFine:
-    """Weights stand under the port's names in all cases; those of TensorFlow need its rules."""
-    network = from_released("deepfill_v1", c.weights, rules=c.settings["reference"])
+    """Weights stand under the port's names in all cases; those of TensorFlow need `follows="authors"`."""
+    network = from_released("deepfill_v1", c.weights, follows=c.follows)
     assert isinstance(network, CoarseToFine)
     return network
 
@@ -67,11 +67,11 @@ def test_generator(reference: str, size: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rules"), [("gen_tf_w8_rect", "port"), ("gen_port_w8_rect", "tf"), ("gen_tf_w32_256", "mirror")]
+    ("name", "follows"), [("gen_tf_w8_rect", "port"), ("gen_port_w8_rect", "authors"), ("gen_tf_w32_256", "mmagic")]
 )
-def test_weights_under_other_rules_give_another_picture(name: str, rules: str) -> None:
+def test_weights_of_one_code_give_another_picture_in_another(name: str, follows: str) -> None:
     c = case(f"deepfillv1/{name}")
     with torch.no_grad():
-        image = from_released("deepfill_v1", c.weights, rules=rules)(*pictures(c)).image
+        image = from_released("deepfill_v1", c.weights, follows=follows)(*pictures(c)).image
     with pytest.raises(AssertionError, match="x_stage2"):
         check(c, "x_stage2", 2 * image - 1)

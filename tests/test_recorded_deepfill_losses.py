@@ -24,18 +24,18 @@ LOSS, NORMS, PICTURES = 1e-5, 2e-4, 3e-4
 
 def system(c: Case, dtype: torch.dtype = torch.float32) -> DeepFillV1:
     """The system of a case, with its weights and its loss weights."""
-    s, rules = c.settings, c.settings["reference"]
+    s = c.settings
     local_size = s["bbox"][2]
     module = DeepFillV1(
-        generator=deepfill_v1.Generator(rules=rules, width=s["width"] / 32),
+        generator=deepfill_v1.Generator(follows=c.follows, width=s["width"] / 32),
         discriminator=deepfill_v1_critics.Critics(
-            rules=rules, size=c.inputs["image"].shape[-1], local_size=local_size, width=s["critic_width"] / 64
+            follows=c.follows, size=c.inputs["image"].shape[-1], local_size=local_size, width=s["critic_width"] / 64
         ),
         adversarial=Wasserstein(),
         loss_weights={"l1": s["l1_loss_alpha"], "ae": s["ae_loss_alpha"], "adversarial": s["gan_loss_alpha"]},
         optimizer_g=torch.optim.Adam,
         optimizer_d=torch.optim.Adam,
-        rules=rules,
+        follows=c.follows,
         gamma=s["gamma"],
         coarse_weight=s["coarse_l1_alpha"],
         local_size=local_size,
@@ -70,7 +70,7 @@ def objectives(module: DeepFillV1, c: Case) -> tuple[Output, dict[str, Tensor]]:
     fake = module.judge(module.fake(batch, output), batch)
     terms["adversarial"] = module.adversarial.generator(fake, None)
     alphas = [torch.tensor(c.settings[f"alpha_{critic}"]) for critic in ("local", "global")]
-    if module.rules == "tf":  # the share of the fake
+    if module.follows == "authors":  # the share of the fake
         alphas = [1 - alpha for alpha in alphas]
     penalty = module.penalty(batch, output, alphas)
     critics = InpaintingModule.discriminator_loss(module, batch, output)

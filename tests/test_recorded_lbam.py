@@ -321,7 +321,7 @@ def test_released_loss() -> None:
     def judge(image: Tensor) -> list[Tensor]:
         return [network(image, hole)]
 
-    adversarial = Wasserstein("released")
+    adversarial = Wasserstein("authors")
     real, fake = judge(truth), judge(output)
     alpha = torch.sigmoid(c.inputs["alpha_raw"])
     between: list[Tensor] = []

@@ -24,6 +24,12 @@ class Case:
     gaps: dict[str, float]
     settings: dict[str, Any]
 
+    @property
+    def follows(self) -> str:
+        """Return the recorded code by the name that the option `follows` has for it."""
+        reference: str = self.settings["reference"]
+        return {"tf": "authors"}.get(reference, reference)
+
     def check(self, name: str, actual: Tensor, tolerance: float) -> None:
         """The relative 2-norm of the difference is at most `tolerance`, or 5 times what float32 itself leaves open."""
         expected = self.outputs[name]

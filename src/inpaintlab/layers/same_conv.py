@@ -2,9 +2,9 @@
 
 The rules differ at the border, and at stride 2 in which pixels the filters see:
 
-- "tf": zeros, TensorFlow's "SAME". For even sides, a 3x3 filter of stride 2 gets no row before and one after, a 5x5
+- "same": zeros, TensorFlow's "SAME". For even sides, a 3x3 filter of stride 2 gets no row before and one after, a 5x5
   filter one and two; the sampling grid is shifted by one pixel against the other rules.
-- "port": zeros, the same number on both sides.
+- "symmetric": zeros, the same number on both sides.
 - "mirror": the picture mirrored without repeating its border pixels, the same number on both sides.
 
 A gated convolution (Yu et al., ICCV 2019) has twice the maps: y = act(first half) * sigmoid(second half).
@@ -20,14 +20,14 @@ from torch import Tensor, nn
 
 from inpaintlab.errors import check_choice
 
-RULES = ("tf", "port", "mirror")
+RULES = ("same", "symmetric", "mirror")
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"elu": F.elu, "relu": F.relu, "none": lambda x: x}
 
 
-def same_pads(side: int, kernel: int, stride: int = 1, dilation: int = 1, rule: str = "tf") -> tuple[int, int]:
+def same_pads(side: int, kernel: int, stride: int = 1, dilation: int = 1, rule: str = "same") -> tuple[int, int]:
     """How many rows (columns) the rule puts before and after a side of `side` pixels."""
     span = (kernel - 1) * dilation
-    if rule != "tf":
+    if rule != "same":
         return span // 2, span // 2
     outputs = -(-side // stride)
     total = max(0, (outputs - 1) * stride + span + 1 - side)
@@ -35,7 +35,7 @@ def same_pads(side: int, kernel: int, stride: int = 1, dilation: int = 1, rule: 
 
 
 def same_conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, dilation: int = 1, rule: str = "tf"
+    x: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, dilation: int = 1, rule: str = "same"
 ) -> Tensor:
     """Convolve (N, I, H, W) with odd filters (O, I, k, k) to (N, O, ceil(H / stride), ceil(W / stride))."""
     kernel = weight.shape[-1]
@@ -58,7 +58,7 @@ class SameConv(nn.Conv2d):
     Args:
         inputs, outputs: maps; a gated convolution has filters for 2 * outputs.
         kernel: odd.
-        rule: "tf", "port" or "mirror".
+        rule: "same", "symmetric" or "mirror".
         activation: "elu", "relu" or "none"; of the features, where there is a gate.
         gated: multiply by the sigmoid of the second half of the maps.
         upsample: double the resolution first.
@@ -72,7 +72,7 @@ class SameConv(nn.Conv2d):
         *,
         stride: int = 1,
         dilation: int = 1,
-        rule: str = "tf",
+        rule: str = "same",
         activation: str = "elu",
         gated: bool = False,
         upsample: bool = False,

@@ -28,7 +28,7 @@ class SpectralConv(nn.Conv2d):
     u: Tensor
     v: Tensor
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, rule: str = "tf") -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, rule: str = "same") -> None:
         super().__init__(inputs, outputs, kernel, stride)
         self.rule = rule
         self.register_buffer("u", F.normalize(torch.randn(outputs), dim=0))

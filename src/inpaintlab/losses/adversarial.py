@@ -1,7 +1,7 @@
 """Adversarial losses: a generator side and a discriminator side on lists of score tensors.
 
-A discriminator, or several of them together, judge pictures with one tensor of scores each; every tensor
-counts with the mean over its scores, and the means are summed. Losses know no network and no optimiser.
+Each discriminator gives one tensor of scores of any shape. A loss takes the mean over the scores of each tensor and
+sums the means. Losses do not depend on networks or optimisers.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ Scores = Sequence[Tensor]
 
 
 class Adversarial(Protocol):
-    """What `InpaintingModule` asks of an adversarial loss.
+    """An adversarial loss as `InpaintingModule` calls it.
 
-    `relativistic` says whether the generator's side wants the scores of the real pictures; it gets None otherwise.
+    Attributes:
+        relativistic: whether the generator's side needs the scores of the real pictures; otherwise it gets None.
     """
 
     relativistic: bool
@@ -36,7 +37,7 @@ class Hinge:
     """Hinge loss (Lim & Ye 2017; SN-PatchGAN of DeepFill v2).
 
     Args:
-        half: the discriminator's side counts half, as in the code of DeepFill v2.
+        half: halve the discriminator's side, as in the code of DeepFill v2.
     """
 
     relativistic = False
@@ -55,23 +56,23 @@ class Hinge:
         return self.share * torch.stack(sides).sum()
 
 
-SIGNS = ("paper", "released")
+FOLLOWS = ("paper", "authors")
 
 
 class Wasserstein:
     """Wasserstein loss (Arjovsky et al. 2017; LBAM, Eq. 17), without its gradient penalty.
 
     Args:
-        signs: "paper": the discriminator minimises D(fake) - D(real), the generator -D(fake). "released": D(fake) +
-            D(real) and +D(fake), as LBAM's code has them, where the critic lowers both and the generator follows it;
-            only to reproduce that code.
+        follows: "paper": the discriminator minimises D(fake) - D(real), the generator -D(fake). "authors": the signs
+            of LBAM's code, D(fake) + D(real) and +D(fake), with which the discriminator lowers both scores; only to
+            reproduce that code.
     """
 
     relativistic = False
 
-    def __init__(self, signs: str = "paper") -> None:
-        check_choice("signs", signs, SIGNS)
-        self.sign = -1 if signs == "paper" else 1
+    def __init__(self, follows: str = "paper") -> None:
+        check_choice("follows", follows, FOLLOWS)
+        self.sign = -1 if follows == "paper" else 1
 
     @in_float32
     def generator(self, fake: Scores, real: Scores | None = None) -> Tensor:
@@ -86,9 +87,9 @@ class Wasserstein:
 class RelativisticLeastSquares:
     """Relativistic average least squares (Jolicoeur-Martineau 2019), halved as CSA's code has it.
 
-    With f and r the scores of fake and real pictures and E the mean over all scores of the batch, the discriminator
-    minimises 1/2 [E(r - E f - 1)^2 + E(f - E r + 1)^2], the generator the same with both ones' signs turned. CSA's
-    Eqs. 5 and 6 have leading minus signs, with which both would be pushed the wrong way.
+    Let f and r be the scores of fake and real pictures and E the mean over all scores of the batch. The discriminator
+    minimises 1/2 [E(r - E f - 1)^2 + E(f - E r + 1)^2]; the generator minimises the same with f and r exchanged. CSA's
+    Eqs. 5 and 6 have leading minus signs, which would push both networks the wrong way.
     """
 
     relativistic = True
@@ -96,7 +97,7 @@ class RelativisticLeastSquares:
     @in_float32
     def generator(self, fake: Scores, real: Scores | None) -> Tensor:
         if real is None:
-            raise ValueError("a relativistic loss needs the scores of the real pictures too")
+            raise ValueError("a relativistic loss needs the scores of the real pictures, got None")
         return torch.stack([self._apart(f, r) for f, r in zip(fake, real, strict=True)]).sum()
 
     @in_float32
@@ -105,7 +106,7 @@ class RelativisticLeastSquares:
 
     @staticmethod
     def _apart(above: Tensor, below: Tensor) -> Tensor:
-        """How far the scores are from lying by 1 above the mean of the others, and those below."""
+        """Return half the squared errors of `above` - mean(`below`) = 1 and `below` - mean(`above`) = -1."""
         up = (above - below.mean() - 1).square().mean()
         down = (below - above.mean() + 1).square().mean()
         return (up + down) / 2
@@ -119,17 +120,17 @@ def gradient_penalty(
     alpha: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Mean over the pictures of (|gradient of the scores| - 1)^2 at random interpolates (Gulrajani et al. 2017).
+    """Return the mean over the pictures of (|gradient of the scores| - 1)^2 at interpolates (Gulrajani et al. 2017).
 
-    In float32 also under mixed precision: it is a derivative of a derivative, and its target is a length of 1.
+    It is computed in float32 also under mixed precision, because it contains a second derivative.
 
     Args:
-        judge: the scores of pictures, with the discriminator in the mode that it trains in; batch norm there lets
-            one picture's scores depend on the others, which the penalty then sees.
+        judge: returns the scores of pictures, with the discriminator in training mode. If that has batch norm, a
+            picture's scores depend on the other pictures, and the gradient includes this dependence.
         real, fake: (N, 3, H, W); no gradient flows back to them.
-        alpha: (N,) or (N, 1, 1, 1), share of the real picture in the interpolate; None draws it uniformly. The code
-            of DeepFill v1 counts the share of the fake instead, real + alpha (fake - real).
-        mask: (N, 1, H, W); only the part of the gradient where it is 1 counts (DeepFill v1: the hole).
+        alpha: (N,) or (N, 1, 1, 1), the share of the real picture in the interpolate; None draws it uniformly from
+            [0, 1]. The code of DeepFill v1 uses the share of the fake picture instead, real + alpha (fake - real).
+        mask: (N, 1, H, W); only the gradient where it is 1 counts (DeepFill v1: the hole).
     """
     if alpha is None:
         alpha = torch.rand(len(real), device=real.device)

@@ -1,4 +1,4 @@
-"""Losses are computed in float32 whatever the precision of the networks."""
+"""Compute losses in float32, whatever the precision of the networks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ P = ParamSpec("P")
 
 
 def in_float32(loss: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Decorator: tensors (also in lists and tuples) are cast to float32 and autocast is off inside.
+    """Decorate a loss: cast its tensors, also those in lists and tuples, to float32 and switch autocast off inside.
 
-    Squared differences and Gram matrices of bfloat16 features keep only three digits, too few for weights of
-    250 on differences of means. The gradients go back through the cast, so the networks stay in their precision.
+    float64 tensors stay as they are. Squared differences and Gram matrices of bfloat16 features have only three correct
+    digits, too few for a difference of means that is weighed with 250. Gradients go back through the cast, so the
+    networks keep their precision.
     """
 
     def cast(value: object) -> object:

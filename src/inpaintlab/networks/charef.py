@@ -7,7 +7,7 @@ that Eq. 1 is what sets the two apart. Every assumption is an option.
 
 With `gate=None` the defaults differ from GConv's generator in the attention only: no propagation of scores between
 neighbours (Fig. 2 has no such step), cosine similarity, removed patches outside the softmax, and overlaps averaged;
-`attention_rules="tf", propagation=True` leaves no difference.
+`attention_follows="gconv", propagation=True` leaves no difference.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import torch
 
-from inpaintlab.layers.contextual import RULES, ContextualAttention, Rules
+from inpaintlab.layers.contextual import ContextualAttention, Deviations
 from inpaintlab.layers.position_gate import PositionGate
 from inpaintlab.networks.coarse_to_fine import (
     REFINEMENT_INPUTS,
@@ -30,9 +30,10 @@ from inpaintlab.networks.coarse_to_fine import (
 )
 from inpaintlab.networks.gconv import INITIAL
 
-ATTENTION_RULES = {
-    "cosine": Rules(foreground_norm=True, removed="minus_infinity", divisor="overlaps"),
-    "tf": RULES["tf"],
+# How contextual attention differs from that of GConv's authors.
+ATTENTION_FOLLOWS: dict[str, Deviations] = {
+    "paper": {"foreground_norm": True, "removed": "minus_infinity", "divisor": "overlaps"},
+    "gconv": {},
 }
 
 
@@ -46,7 +47,7 @@ class Generator(CoarseToFine):
         gate_where: where gates stand: "merged", in front of the refinement's decoder; "convolution" and "attention",
             at the end of that branch; "coarse", in front of the coarse network's decoder.
         attention: "contextual", or "none", which leaves its branch without it.
-        attention_rules: "cosine", the six steps of Fig. 2 as above, or "tf", GConv's.
+        attention_follows: "paper", the six steps of Fig. 2 as above, or "gconv", the code of GConv's authors.
         propagation: of scores between neighbours, which the six steps do not have.
         attend: use the rebuilt features at "all" positions, as the cited design does, or in the "hole" only.
         patch, rate, scale: of the attention, see `ContextualAttention`.
@@ -67,7 +68,7 @@ class Generator(CoarseToFine):
         gate_domain: str = "all",
         gate_where: Sequence[str] = ("merged",),
         attention: str = "contextual",
-        attention_rules: str = "cosine",
+        attention_follows: str = "paper",
         propagation: bool = False,
         attend: str = "all",
         patch: int = 3,
@@ -82,17 +83,22 @@ class Generator(CoarseToFine):
         width: float = 1.0,
     ) -> None:
         one_of("attention", attention, ("contextual", "none"))
-        one_of("attention_rules", attention_rules, ATTENTION_RULES)
+        one_of("attention_follows", attention_follows, ATTENTION_FOLLOWS)
         one_of("attend", attend, ("all", "hole"))
         one_of("convolution", convolution, ("gated", "plain"))
         one_of("initial", initial, INITIAL)
         one_of("refinement_input", refinement_input, REFINEMENT_INPUTS)
         if stages not in (1, 2) or passes not in (1, 2, 3):
             raise ValueError(f"stages={stages} must be 1 or 2, and passes={passes} 1, 2 or 3")
-        style = Style(rule="tf", gated=convolution == "gated", sampling="align_corners")
+        style = Style(rule="same", gated=convolution == "gated", sampling="align_corners")
         c = channels(24 if style.gated else 32, width)
-        rules, fuse = ATTENTION_RULES[attention_rules], 3 if propagation else 1
-        patches = ContextualAttention(rules=rules, kernel=patch, rate=rate, scale=scale, fuse=fuse)
+        patches = ContextualAttention(
+            kernel=patch,
+            rate=rate,
+            scale=scale,
+            fuse=3 if propagation else 1,
+            **ATTENTION_FOLLOWS[attention_follows],
+        )
         first, second = OneBranch(style, 5, c), None
         if stages == 2:
             layer = patches if attention == "contextual" else None

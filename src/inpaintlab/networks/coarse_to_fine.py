@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +24,7 @@ from inpaintlab.batch import Output
 from inpaintlab.errors import check_choice
 from inpaintlab.image import empty_hole
 from inpaintlab.layers.coherent import CoherentAttention
-from inpaintlab.layers.contextual import RULES, ContextualAttention, resize_nearest
+from inpaintlab.layers.contextual import ContextualAttention, resize_nearest
 from inpaintlab.layers.same_conv import SameConv
 from inpaintlab.networks.generator import InpaintingGenerator
 
@@ -32,11 +32,9 @@ REFINEMENT_INPUTS = {"image": 3, "image_hole": 4, "image_ones_hole": 5}
 
 # Patch attentions that fit between the layers of the attention branch, called as `attention(features, hole)`.
 ATTENTIONS: dict[str, Callable[[str], nn.Module | None]] = {
-    "contextual": lambda rules: ContextualAttention(
-        rules=replace(RULES["mmagic" if rules == "mirror" else rules], mask="per_sample")
-    ),
-    "csa": lambda rules: CoherentAttention(),
-    "none": lambda rules: None,
+    "contextual": lambda follows: ContextualAttention(follows=follows, mask="per_sample"),
+    "csa": lambda follows: CoherentAttention(),
+    "none": lambda follows: None,
 }
 
 
@@ -52,7 +50,7 @@ class Style:
         sampling: how the mask is brought to the features' resolution, see `resize_nearest`.
     """
 
-    rule: str = "tf"
+    rule: str = "same"
     gated: bool = False
     gated_output: bool = False
     matching: str = "relu"

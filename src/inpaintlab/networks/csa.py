@@ -5,7 +5,7 @@ hole, and the emptied picture beside it, and holds the attention layer behind it
 the hole as a channel. The text gives no output activation of the second: as released, it has none.
 
 The released code differs in the attention's similarity and gradient (see `layers.coherent`), and it empties the second
-copy of the picture with grey where the first stage saw a colour.
+copy of the picture with grey where the first stage saw a colour (`follows`).
 
 Convention of the paper, kept inside this file: pictures in [-1, 1], one colour in the hole.
 """
@@ -13,7 +13,6 @@ Convention of the paper, kept inside this file: pictures in [-1, 1], one colour 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,20 +27,16 @@ from inpaintlab.networks.generator import InpaintingGenerator
 
 ATTENTIONS = ("csa", "contextual", "conv", "none")
 POSITIONS = {64: 2, 32: 3, 16: 4}  # side of the features for pictures of 256 pixels -> halvings before
-SECOND_INPUTS = ("colour", "grey")
 COLOUR = (123, 104, 117)  # of the hole, red, green, blue in 0..255; ImageNet's mean, two channels swapped, as released
-PROFILES: dict[str, dict[str, Any]] = {
-    "paper": {},
-    "released": {"similarity": "released", "backward": "released", "second_input": "grey"},
-}
+SECOND_INPUT_OF = {"paper": "colour", "authors": "grey"}  # by whose network is followed
 
 
 class ContextualInHole(nn.Module):
     """Contextual attention in the layer's place (Fig. 8 c): the hole is rebuilt, known positions stay as they are."""
 
-    def __init__(self, rules: str, rate: int) -> None:
+    def __init__(self, follows: str, rate: int) -> None:
         super().__init__()
-        self.layer = ContextualAttention(rules=rules, rate=rate)
+        self.layer = ContextualAttention(follows=follows, rate=rate)
 
     def forward(self, features: Tensor, hole: Tensor) -> Tensor:
         return torch.where(hole > 0.5, self.layer(features, hole), features)
@@ -63,13 +58,15 @@ class Generator(InpaintingGenerator, AuthorsWeights):
     """Both networks; the defaults are the paper's full model (54,419,459 + 77,692,291 parameters).
 
     Args:
+        follows: "paper", or "authors", their released code. It decides `similarity`, `gradient` and `second_input`
+            where these are None.
         attention: "csa"; or in its place "contextual" attention, a 3x3 "conv", "none" (Fig. 8).
         attention_position: side of its features for pictures of 256 pixels, 64, 32 or 16 (Fig. 9).
-        similarity, dad_reference, backward: see `layers.coherent.CoherentAttention`.
-        rules, rate: of contextual attention, see there.
+        similarity, dad_reference, gradient: see `layers.coherent.CoherentAttention`.
+        contextual_follows, rate: `follows` and `rate` of contextual attention, see there.
         threshold: above which a position of the features counts as missing.
-        second_input: what the second copy of the picture has in its hole, the "colour" of the first stage, or "grey"
-            as released.
+        second_input: what the second copy of the picture has in its hole, the "colour" of the first stage (paper) or
+            "grey" (authors).
         joint: let the refinement's gradient reach the rough network; it does not as released.
         levels: halvings of the resolution, 8 for pictures of 256 pixels; fewer leave the innermost out.
         width: factor on all numbers of maps, for small trials.
@@ -83,38 +80,42 @@ class Generator(InpaintingGenerator, AuthorsWeights):
     def __init__(
         self,
         *,
+        follows: str = "paper",
         attention: str = "csa",
         attention_position: int = 32,
-        similarity: str = "cosine",
+        similarity: str | None = None,
         dad_reference: str = "original",
-        backward: str = "paper",
-        rules: str = "tf",
+        gradient: str | None = None,
+        contextual_follows: str = "authors",
         rate: int = 2,
         threshold: float = 0.3125,
-        second_input: str = "colour",
+        second_input: str | None = None,
         joint: bool = False,
         levels: int = 8,
         width: float = 1.0,
     ) -> None:
         super().__init__()
+        check_choice("follows", follows, SECOND_INPUT_OF)
         check_choice("attention", attention, ATTENTIONS)
         check_choice("attention_position", attention_position, POSITIONS)
-        check_choice("second_input", second_input, SECOND_INPUTS)
+        check_choice("second_input", second_input, (*SECOND_INPUT_OF.values(), None))
         self.steps = POSITIONS[attention_position]
         if not self.steps < levels <= 8:
             raise ValueError(f"levels={levels} must be {self.steps + 1} to 8 for attention at {attention_position}")
 
         def build(maps: int) -> nn.Module:
             if attention == "csa":
-                return CoherentAttention(similarity=similarity, dad_reference=dad_reference, backward=backward)
+                return CoherentAttention(
+                    follows=follows, similarity=similarity, dad_reference=dad_reference, gradient=gradient
+                )
             return (
-                ContextualInHole(rules, rate)
+                ContextualInHole(contextual_follows, rate)
                 if attention == "contextual"
                 else Plain(maps if attention == "conv" else None)
             )
 
         self.multiple = 2**levels
-        self.threshold, self.second_input, self.joint = threshold, second_input, joint
+        self.threshold, self.second_input, self.joint = threshold, second_input or SECOND_INPUT_OF[follows], joint
         self.rough = Rough(levels, width)
         self.refinement = Refinement(build, self.steps, levels, width)
         self.register_buffer("colour", (torch.tensor(COLOUR) / 127.5 - 1).view(1, 3, 1, 1), persistent=False)
@@ -160,7 +161,7 @@ class Generator(InpaintingGenerator, AuthorsWeights):
     @classmethod
     def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
         """Both released networks in one state dict, as `merge_released` makes it; the weights show no options."""
-        return Released(weights, dict(PROFILES["released"]), authors_name)
+        return Released(weights, {"follows": "authors"}, authors_name)
 
 
 def authors_name(name: str) -> str:

@@ -1,13 +1,13 @@
 """DeepFill v1: generative image inpainting with contextual attention (Yu et al., CVPR 2018).
 
 Two stages of plain convolutions with ELU and base width 32, results clipped to [-1, 1] (see `coarse_to_fine`). The
-paper speaks of mirror padding; the authors' TensorFlow code pads with zeros, which is followed here. Other codes
-differ, and their weights work with their own rules only:
+paper speaks of mirror padding; the authors' TensorFlow code pads with zeros, and so does the default here. Three codes
+differ, and their weights give the right pictures only with `follows` set to that code:
 
-- "tf", the authors' branch v1.0.0;
+- "authors", the authors' TensorFlow branch v1.0.0;
 - "port", the PyTorch port daa233/generative-inpainting-pytorch: symmetric zeros, other sampling and norms in the
   attention, PyTorch's initialisation;
-- "mirror", as in mmagic's version: mirrored borders, and its attention.
+- "mmagic": mirrored borders, and its attention.
 
 The attention takes every picture's own hole, where TensorFlow's code takes one for the batch and the port the first.
 """
@@ -41,9 +41,9 @@ from inpaintlab.networks.coarse_to_fine import (
 )
 
 STYLES = {
-    "tf": Style(rule="tf", sampling="align_corners"),
-    "port": Style(rule="port", sampling="floor"),
-    "mirror": Style(rule="mirror", sampling="floor"),
+    "authors": Style(rule="same", sampling="align_corners"),
+    "port": Style(rule="symmetric", sampling="floor"),
+    "mmagic": Style(rule="mirror", sampling="floor"),
 }
 
 
@@ -55,7 +55,7 @@ class Generator(CoarseToFine, AuthorsWeights):
     """DeepFill v1's network; the defaults are the paper's full model (3,601,542 parameters).
 
     Args:
-        rules: "tf", "port" or "mirror", see above.
+        follows: whose code, "authors", "port" or "mmagic", see above.
         refinement: "attention", the full network; "convolution", without the attention branch (2,758,118 parameters);
             "copy", the coarse network a second time (2,896,454 parameters). No code has the paper's "baseline", the
             two-stage network without attention; its size speaks for "copy".
@@ -66,33 +66,38 @@ class Generator(CoarseToFine, AuthorsWeights):
     swaps_colours = True
 
     def __init__(
-        self, *, rules: str = "tf", refinement: str = "attention", attention: str = "contextual", width: float = 1.0
+        self,
+        *,
+        follows: str = "authors",
+        refinement: str = "attention",
+        attention: str = "contextual",
+        width: float = 1.0,
     ) -> None:
-        one_of("rules", rules, STYLES)
+        one_of("follows", follows, STYLES)
         one_of("refinement", refinement, ("attention", "convolution", "copy"))
         one_of("attention", attention, ATTENTIONS)
-        style, c = STYLES[rules], channels(32, width)
+        style, c = STYLES[follows], channels(32, width)
         second: Stage
         if refinement == "attention":
-            second = TwoBranches(style, 5, c, ATTENTIONS[attention](rules))
+            second = TwoBranches(style, 5, c, ATTENTIONS[attention](follows))
         else:
             second = OneBranch(style, 5, c, narrow=refinement == "convolution")
         super().__init__(OneBranch(style, 5, c), second, clip)
-        if rules == "tf":
+        if follows == "authors":
             glorot(self)
 
     @classmethod
     def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
         """The authors' TensorFlow variables (see `from_tensorflow`), or a state dict under the port's names.
 
-        The latter gets the rules of the port; `rules="tf"` must be said for TensorFlow weights that were renamed.
+        A state dict sets `follows="port"`. For TensorFlow weights under the port's names pass `follows="authors"`.
         """
         if is_tensorflow(weights):
             weights, ignored = from_tensorflow(weights, swap_colours)
             width = width_of(weights, "inpaint_net/conv1/kernel", 32)
-            return Released(weights, {"rules": "tf", "width": width}, tensorflow_name, ignored)
+            return Released(weights, {"follows": "authors", "width": width}, tensorflow_name, ignored)
         width = width_of(weights, "coarse_generator.conv1.conv.weight", 32)
-        return Released(weights, {"rules": "port", "width": width}, port_name)
+        return Released(weights, {"follows": "port", "width": width}, port_name)
 
 
 def port_name(name: str) -> str:

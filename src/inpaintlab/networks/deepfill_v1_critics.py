@@ -2,7 +2,7 @@
 
 One judges the whole picture, the other the square around the hole; they share no weights and their scores are not
 joined. 5x5 convolutions of stride 2 with leaky ReLU and a linear layer, no normalisation. The authors' TensorFlow
-code ("tf") and the PyTorch port ("port") differ in the padding and in the last layer of the local critic.
+code ("authors") and the PyTorch port ("port") differ in the padding and in the last layer of the local critic.
 
 Convention of the paper, kept inside this file: pictures in [-1, 1], RGB (the TensorFlow weights expect BGR).
 """
@@ -19,7 +19,8 @@ from inpaintlab.layers.local_crop import crop, local_box
 from inpaintlab.layers.same_conv import SameConv
 from inpaintlab.layers.weight_init import glorot
 
-LOCAL_LAST = {"tf": 8, "port": 4}  # maps of the local critic's last layer, in units of those of the first
+LOCAL_LAST = {"authors": 8, "port": 4}  # maps of the local critic's last layer, in units of those of the first
+PADDING = {"authors": "same", "port": "symmetric"}  # rule of `layers.same_conv`
 
 
 class Critic(nn.Module):
@@ -51,22 +52,22 @@ class Critics(nn.Module):
     """The local and the global critic (4,339,329 and 2,733,441 parameters; the port's local one 2,684,289).
 
     Args:
-        rules: "tf", the authors' code, or "port".
+        follows: whose code, "authors" or "port".
         size: of the pictures, which must be square.
         local_size: of the square around the hole; the authors take half of `size`.
         width: factor on all numbers of maps, for small trials.
     """
 
-    def __init__(self, *, rules: str = "tf", size: int = 256, local_size: int = 128, width: float = 1.0) -> None:
+    def __init__(self, *, follows: str = "authors", size: int = 256, local_size: int = 128, width: float = 1.0) -> None:
         super().__init__()
-        check_choice("rules", rules, LOCAL_LAST)
+        check_choice("follows", follows, LOCAL_LAST)
         if not 1 <= local_size <= size:
             raise ValueError(f"local_size={local_size} must be 1 to {size}, the size of the pictures")
         self.local_size = local_size
-        first = max(4, round(16 * width) * 4)
-        self.local = Critic([first, 2 * first, 4 * first, LOCAL_LAST[rules] * first], local_size, rules)
-        self.whole = Critic([first, 2 * first, 4 * first, 4 * first], size, rules)
-        if rules == "tf":
+        first, rule = max(4, round(16 * width) * 4), PADDING[follows]
+        self.local = Critic([first, 2 * first, 4 * first, LOCAL_LAST[follows] * first], local_size, rule)
+        self.whole = Critic([first, 2 * first, 4 * first, 4 * first], size, rule)
+        if follows == "authors":
             glorot(self)
 
     def forward(self, image: Tensor, hole: Tensor) -> list[Tensor]:

@@ -3,8 +3,8 @@
 DeepFill v1's two stages with gated convolutions, 24 maps after gating instead of 32, and tanh at the end of each stage
 (see `coarse_to_fine`). Two codes exist, whose weights do not fit each other:
 
-- "tf", the authors' branch v2.0.0: zero padding; the last layer of a stage has no gate; the second stage sees the
-  picture only;
+- "authors", the authors' TensorFlow branch v2.0.0: zero padding; the last layer of a stage has no gate; the second
+  stage sees the picture only;
 - "mmagic": mirrored borders, a gated last layer, no ReLU before the attention, ones and hole for the second stage, a
   wider decoder there (32 maps after gating), and an attention of its own.
 """
@@ -38,7 +38,7 @@ from inpaintlab.networks.coarse_to_fine import (
 )
 
 STYLES = {
-    "tf": Style(rule="tf", gated=True, sampling="align_corners"),
+    "authors": Style(rule="same", gated=True, sampling="align_corners"),
     "mmagic": Style(rule="mirror", gated=True, gated_output=True, matching="elu", sampling="floor"),
 }
 INITIAL = {"authors": glorot, "preserving": preserving}
@@ -48,9 +48,9 @@ class Generator(CoarseToFine, AuthorsWeights):
     """GConv's network; the defaults are the authors' (4,052,478 parameters, 4,414,908 in mmagic).
 
     Args:
-        variant: "tf" or "mmagic", see above; the latter needs sides of 72 or more.
+        follows: whose code, "authors" or "mmagic", see above; the latter needs sides of 72 or more.
         attention: "contextual", "csa" or "none".
-        initial: weights as the code of the variant initialises them ("authors"; for mmagic the framework's default), or
+        initial: weights as the followed code initialises them ("authors"; for mmagic the framework's default), or
             "preserving" the size of features, which speeds up short trials.
         width: factor on all numbers of maps, for small trials.
     """
@@ -58,19 +58,19 @@ class Generator(CoarseToFine, AuthorsWeights):
     swaps_colours = True
 
     def __init__(
-        self, *, variant: str = "tf", attention: str = "contextual", initial: str = "authors", width: float = 1.0
+        self, *, follows: str = "authors", attention: str = "contextual", initial: str = "authors", width: float = 1.0
     ) -> None:
-        one_of("variant", variant, STYLES)
+        one_of("follows", follows, STYLES)
         one_of("attention", attention, ATTENTIONS)
         one_of("initial", initial, INITIAL)
-        authors, style, c = variant == "tf", STYLES[variant], channels(24, width)
+        authors, style, c = follows == "authors", STYLES[follows], channels(24, width)
         super().__init__(
             OneBranch(style, 5, c),
             TwoBranches(
                 style,
                 3 if authors else 5,
                 c,
-                ATTENTIONS[attention](variant),
+                ATTENTIONS[attention](follows),
                 decoder_width=c if authors else channels(32, width),
             ),
             torch.tanh,
@@ -85,7 +85,7 @@ class Generator(CoarseToFine, AuthorsWeights):
         if is_tensorflow(weights):
             weights, ignored = from_tensorflow(weights, swap_colours)
             width = width_of(weights, "inpaint_net/conv1/kernel", 48)
-            return Released(weights, {"variant": "tf", "width": width}, tensorflow_name, ignored)
+            return Released(weights, {"follows": "authors", "width": width}, tensorflow_name, ignored)
         prefix = "generator."
         if any(name.startswith(prefix) for name in weights):
             ours = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
@@ -94,7 +94,7 @@ class Generator(CoarseToFine, AuthorsWeights):
         ours = {name: w for name, w in ours.items() if not name.endswith("fuse_kernel")}  # a constant
         ignored = sorted(name for name in weights if name.removeprefix(prefix) not in ours)
         width = width_of(ours, "stage1.encoder.enc1.conv.conv.weight", 48)
-        return Released(ours, {"variant": "mmagic", "width": width}, mmagic_name, ignored)
+        return Released(ours, {"follows": "mmagic", "width": width}, mmagic_name, ignored)
 
 
 _MMAGIC = {

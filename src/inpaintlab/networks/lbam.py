@@ -32,10 +32,11 @@ from inpaintlab.networks.generator import InpaintingGenerator
 
 MASK_UPDATES = ("learnable", "partial", "max_pool", "resized")
 OUTPUTS = ("tanh", "abs_tanh")
-PROFILES: dict[str, dict[str, Any]] = {
+# Constructor options by whose network is followed; the authors' code of 2019 differs from that of 2020.
+FOLLOWS: dict[str, dict[str, Any]] = {
     "paper": {},
-    "released": {"batch_norm": False},
-    "released_2019": {"output": "abs_tanh"},
+    "authors": {"batch_norm": False},
+    "authors_2019": {"output": "abs_tanh"},
 }
 # The paper gives one set of initial values, the forward one; the released code starts the reverse maps here.
 REVERSE_START = {"a": 1.1, "mu": 1.0, "gamma_left": 0.5, "gamma_right": 0.5}
@@ -152,7 +153,7 @@ class Generator(InpaintingGenerator, AuthorsWeights):
     def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
         """The state dicts of 2019 (with batch norm) and of 2020 (without)."""
         normed = any(re.match(r"(ec|dc)\d\.bn\.", name) for name in weights)
-        return Released(weights, dict(PROFILES["released_2019" if normed else "released"]), authors_name)
+        return Released(weights, dict(FOLLOWS["authors_2019" if normed else "authors"]), authors_name)
 
 
 def _column(maps: list[int]) -> nn.Sequential:

@@ -1,1 +1,1 @@
-"""One file per system: its loss terms on the one training loop of `base`."""
+"""One file per system: its loss terms, on the training loop of `training.module`."""

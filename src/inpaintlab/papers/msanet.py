@@ -1,8 +1,8 @@
 """MSA-Net's training: L2, perceptual and style terms on the network's own features (Qin et al. 2020, section 3.5).
 
-The features F_i^GT come from the same network, fed with the original picture and an all-valid mask (the mask of
-that pass is inferred). The gradient flows through both passes: with the second one detached nothing anchors the
-target, and no trial run trained. There is no released code.
+The features F_i^GT come from the same network, applied to the original picture without a hole (the paper does not
+state the mask of that pass). The gradient flows through both passes: with the second pass detached no trial run
+trained. There is no released code.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ L2_ON = ("raw", "composite")
 
 
 class MSANet(InpaintingModule):
-    """Eq. 16: L = L_2 + 0.001 L_perc + 250 L_style, the weights standing in `conf/model/msanet.yaml`.
+    """Eq. 16: L = L_2 + 0.001 L_perc + 250 L_style; the weights stand in `conf/model/msanet.yaml`.
 
     Args:
-        norm: of Eqs. 11 and 12: "mse" or "literal" (see `losses.reconstruction.distance`).
-        l2_on: Eq. 11 sees the "raw" output over the whole picture, or the "composite" (inferred: raw).
-        layers: how many of the features MSAG output, U_1, U_2, U_3 are compared, from the first on (inferred: 3,
-            by "0 < i <= 3").
+        norm: distance of Eqs. 11 and 12, "mse" or "literal" (see `losses.reconstruction.distance`).
+        l2_on: what Eq. 11 compares with the truth, the "raw" output or the "composite". Inferred: "raw".
+        layers: how many of the features (MSAG output, U_1, U_2, U_3) are compared, counted from the first; 1 to 4.
+            Inferred: 3, from "0 < i <= 3".
+        options: see `InpaintingModule`.
     """
 
     terms: ClassVar[tuple[str, ...]] = ("l2", "perceptual", "style")
@@ -39,13 +40,13 @@ class MSANet(InpaintingModule):
         check_choice("norm", norm, NORMS)
         check_choice("l2_on", l2_on, L2_ON)
         if not 1 <= layers <= 4:
-            raise ValueError(f"layers={layers} must be 1 to 4")
+            raise ValueError(f"layers must be 1 to 4, got {layers}")
         self.norm, self.l2_on, self.layers = norm, l2_on, layers
 
     def generator_terms(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         original = self(batch.image, torch.zeros_like(batch.hole))
         features, targets = output.features[: self.layers], original.features[: self.layers]
-        # Nothing but L2 keeps the features from shrinking to please the other two terms: their size is logged.
+        # Smaller features lower the perceptual and style terms; only L2 prevents this, so their size is logged.
         self.note("feature_rms", torch.stack([f.detach().float().square().mean() for f in features]).mean().sqrt())
         filled = output.image if self.l2_on == "raw" else self.composite(batch, output)
         return {

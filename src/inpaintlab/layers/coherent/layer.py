@@ -3,8 +3,8 @@
 Each missing position is filled with a mix of its most similar known patch and of the patch generated just before, in
 raster order over all missing positions of the picture. Patches are 1x1.
 
-The released code differs in the similarities (`Rules`) and in the gradient: its hand-written backward pass cuts the
-attention to integers, doubles the gradient at known positions, and lets hole positions keep theirs.
+The authors' released code differs in the similarities (`Rules`) and in the gradient: its hand-written backward pass
+truncates the attention to integers, doubles the gradient at known positions, and lets hole positions keep theirs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from torch.autograd.function import once_differentiable
 from inpaintlab.errors import check_choice
 from inpaintlab.layers.coherent import fast, plain
 from inpaintlab.layers.coherent.hole import table
-from inpaintlab.layers.coherent.rules import Kept, Rules, Trace
+from inpaintlab.layers.coherent.rules import GRADIENT_OF, SIMILARITY_OF, Kept, Rules, Trace
 
-BACKWARDS = ("paper", "released")
 IMPLEMENTATIONS = {"fast": fast.attend, "plain": plain.attend}
 
 
@@ -29,8 +28,12 @@ class CoherentAttention(nn.Module):
     """Attention without weights, called as `layer(features, hole)`.
 
     Args:
-        similarity, dad_reference: see `Rules`.
-        backward: "paper": the exact derivative, matches held fixed. "released": that of the released code.
+        follows: "paper", or "authors", their released code. It decides `similarity` and `gradient` where these are
+            None.
+        similarity: "cosine" (paper) or "inner_product" (authors), see `Rules`.
+        dad_reference: "original" or "initialised", see `Rules`.
+        gradient: "exact" (paper), the derivative with matches held fixed, or "truncated" (authors), that of the
+            authors' backward pass.
         implementation: "fast", or "plain", which reads like the definition and walks the positions in Python.
 
     Attributes:
@@ -45,16 +48,19 @@ class CoherentAttention(nn.Module):
     def __init__(
         self,
         *,
-        similarity: str = "cosine",
+        follows: str = "paper",
+        similarity: str | None = None,
         dad_reference: str = "original",
-        backward: str = "paper",
+        gradient: str | None = None,
         implementation: str = "fast",
     ) -> None:
         super().__init__()
-        check_choice("backward", backward, BACKWARDS)
+        check_choice("follows", follows, SIMILARITY_OF)
+        check_choice("gradient", gradient, (*GRADIENT_OF.values(), None))
         check_choice("implementation", implementation, IMPLEMENTATIONS)
-        self.rules = Rules(similarity, dad_reference)
-        self.gradient, self.implementation = backward, implementation
+        self.rules = Rules(SIMILARITY_OF[follows] if similarity is None else similarity, dad_reference)
+        self.gradient = GRADIENT_OF[follows] if gradient is None else gradient
+        self.implementation = implementation
         self.keep_attention = False
         self.points: Sequence[tuple[float, float]] | None = None
         self.kept: Kept | None = None
@@ -83,11 +89,11 @@ class CoherentAttention(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             wide = features if features.dtype == torch.float64 else features.float()
             attend = IMPLEMENTATIONS[self.implementation]
-            if self.gradient == "paper":
+            if self.gradient == "exact":
                 filled, trace = attend(wide, places, self.rules)
             else:
                 filled, trace = attend(wide.detach(), places, self.rules)
-                filled = _ReleasedGradient.apply(wide, filled, trace)
+                filled = _TruncatedGradient.apply(wide, filled, trace)
         if self.keep_attention:
             self.kept = self._keep(trace)
         return filled.to(features.dtype)
@@ -97,7 +103,7 @@ class CoherentAttention(nn.Module):
         return Kept(trace.offsets(), trace.heat(points), points, trace)
 
 
-class _ReleasedGradient(torch.autograd.Function):
+class _TruncatedGradient(torch.autograd.Function):
     """`filled`, with the gradient g + trunc(A)^T g for the features, A the attention of all positions."""
 
     @staticmethod

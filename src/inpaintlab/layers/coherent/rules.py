@@ -10,7 +10,8 @@ from torch import Tensor
 
 from inpaintlab.errors import check_choice
 
-SIMILARITIES = ("cosine", "released")
+SIMILARITY_OF = {"paper": "cosine", "authors": "inner_product"}  # by whose code is followed
+GRADIENT_OF = {"paper": "exact", "authors": "truncated"}
 DAD_REFERENCES = ("original", "initialised")
 EPSILON = 1e-8  # added to norms, as in the released code
 
@@ -21,8 +22,8 @@ class Rules:
 
     Args:
         similarity: "cosine": Dmax and Dad are cosines, negative ones set to 0, so that weights stay in [0, 1].
-            "released": inner products with one side normalised, unclamped; features have signs, so weights may leave
-            [0, 1] and outputs the range of the features.
+            "inner_product": inner products with one side normalised, not clamped; features have signs, so weights may
+            leave [0, 1] and outputs the range of the features.
         dad_reference: Dad_i compares the patch before with the "original" feature of the hole, as released, or with
             what it was "initialised" with, its best match, as Algorithm 1 reads.
 
@@ -34,7 +35,7 @@ class Rules:
     dad_reference: str = "original"
 
     def __post_init__(self) -> None:
-        check_choice("similarity", self.similarity, SIMILARITIES)
+        check_choice("similarity", self.similarity, SIMILARITY_OF.values())
         check_choice("dad_reference", self.dad_reference, DAD_REFERENCES)
 
     @property

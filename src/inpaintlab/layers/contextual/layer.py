@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from inpaintlab.errors import check_choice
 from inpaintlab.layers.contextual import fast, plain
-from inpaintlab.layers.contextual.rules import Rules, Setting, parse_rules, usable_patches
+from inpaintlab.layers.contextual.rules import Deviations, Setting, rules_of, usable_patches
 
 IMPLEMENTATIONS = {"fast": fast.attend, "plain": plain.attend}
 
@@ -41,12 +42,13 @@ class ContextualAttention(nn.Module):
     The gradient of the fast implementation cannot be differentiated again.
 
     Args:
-        rules: "tf" (the authors' code, with each sample's own mask), "port", "mmagic", or a `Rules` object.
+        follows: whose code, "authors" (with each sample's own mask), "port" or "mmagic".
         kernel: side of a matching patch, odd.
         rate: matching takes place on maps made smaller by this factor; H and W must be multiples of it.
         scale: of the scores before the softmax.
         fuse: length of the diagonal sums over neighbours' scores, odd; 1 = no fusion.
         implementation: "fast", or "plain", the same function with whole matrices.
+        deviations: single fields of `Rules` in which the layer differs from the followed code.
 
     Attributes:
         keep_attention: set it to have `kept` filled by each forward pass, at hardly any cost.
@@ -57,17 +59,18 @@ class ContextualAttention(nn.Module):
     def __init__(
         self,
         *,
-        rules: str | Rules = "tf",
+        follows: str = "authors",
         kernel: int = 3,
         rate: int = 2,
         scale: float = 10.0,
         fuse: int = 3,
         implementation: str = "fast",
+        **deviations: Unpack[Deviations],
     ) -> None:
         super().__init__()
         check_choice("implementation", implementation, IMPLEMENTATIONS)
         self.implementation = implementation
-        self.setting = Setting(parse_rules(rules), kernel, rate, scale, fuse)
+        self.setting = Setting(rules_of(follows, **deviations), kernel, rate, scale, fuse)
         self.keep_attention = False
         self.points: Sequence[tuple[float, float]] | None = None
         self.kept: Kept | None = None

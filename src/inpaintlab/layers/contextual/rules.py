@@ -1,13 +1,15 @@
 """What the public codes of contextual attention do differently, and what all ways to compute it share.
 
-Three codes of the layer of DeepFill (Yu et al., CVPR 2018) are in use: the authors' (`tf`), the PyTorch port (`port`)
-and mmagic's (`mmagic`). They differ in the choices of `Rules`; checkpoints of one do not fit the rules of another.
+Three codes of the layer of DeepFill (Yu et al., CVPR 2018) are in use: the authors' in TensorFlow ("authors"), the
+PyTorch port ("port") and mmagic's ("mmagic"). They differ in the choices of `Rules`; weights that were trained with one
+code give other pictures with the rules of another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +29,7 @@ EPSILON = 1e-4
 
 @dataclass(frozen=True)
 class Rules:
-    """One choice for each point in which the codes differ. `dataclasses.replace` makes others from the presets.
+    """One choice for each point in which the codes differ.
 
     Args:
         sampling: nearest neighbour when maps are made smaller: "align_corners" or "floor" (see `resize_nearest`).
@@ -54,10 +56,21 @@ class Rules:
             check_choice(name, value, known)
 
 
+class Deviations(TypedDict, total=False):
+    """Any of the fields of `Rules`."""
+
+    sampling: str
+    norm: str
+    foreground_norm: bool
+    removed: str
+    divisor: str
+    mask: str
+
+
 # The authors' code reads the first mask of the batch as well, but trains with one mask per batch, where that is the
 # same as each sample's own.
 RULES = {
-    "tf": Rules(),
+    "authors": Rules(),
     "port": Rules(sampling="floor", norm="added", mask="first"),
     "mmagic": Rules(sampling="floor", removed="minus_infinity", divisor="overlaps"),
 }
@@ -93,12 +106,15 @@ class Setting:
         return size[0] // self.rate, size[1] // self.rate
 
 
-def parse_rules(rules: str | Rules) -> Rules:
-    """A preset by its name, or the rules themselves."""
-    if isinstance(rules, Rules):
-        return rules
-    check_choice("rules", rules, RULES)
-    return RULES[rules]
+def rules_of(follows: str, **deviations: Unpack[Deviations]) -> Rules:
+    """Return the rules of a code, with the fields replaced in which they are to differ.
+
+    Args:
+        follows: "authors", "port" or "mmagic".
+        deviations: fields of `Rules`.
+    """
+    check_choice("follows", follows, RULES)
+    return replace(RULES[follows], **deviations)
 
 
 def resize_nearest(map: Tensor, size: Sequence[int], sampling: str) -> Tensor:
