@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import random
 import signal
@@ -15,12 +14,14 @@ from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig
+from records import run_record
 
 from inpaintlab.config.compose import make_launcher
 from inpaintlab.config.run_folder import run_folder
 from inpaintlab.errors import UserError
 from inpaintlab.sweep.jobs import Job, last_words, require_finished, run_jobs
 from inpaintlab.sweep.local import LocalLauncher
+from inpaintlab.training import record
 
 Compose = Callable[..., DictConfig]
 
@@ -38,8 +39,7 @@ class Recorded:
 
 
 def finish(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"state": "finished"}))
+    record.write(folder, run_record())
 
 
 def overrides(tiny: list[str], *more: str) -> list[list[str]]:

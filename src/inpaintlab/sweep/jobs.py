@@ -16,8 +16,8 @@ from inpaintlab.config.compose import compose_config
 from inpaintlab.config.plain import to_plain
 from inpaintlab.config.run_folder import run_folder
 from inpaintlab.errors import UserError
-from inpaintlab.evaluation.run import finished_evaluation
-from inpaintlab.training.run import finished_run
+from inpaintlab.evaluation.results import finished_evaluation
+from inpaintlab.training.record import finished_run
 from inpaintlab.utils.process import MENDABLE
 
 BEFORE, DONE, FAILED, STOPPED, LEFT = "finished before", "done", "failed", "stopped", "not started"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,26 +12,12 @@ import torch
 from torch import nn
 
 from inpaintlab.errors import check_choice
+from inpaintlab.training.record import Precision
 from inpaintlab.utils.atomic_write import locked, write_text
 
 KNOWN = ("32", "bf16-mixed", "auto")
 ROUNDS = 12
 WORTH_IT = 1.3  # bf16 must be so many times faster than float32 in the probe
-
-
-@dataclass(frozen=True)
-class Precision:
-    """How a run computes.
-
-    Args:
-        precision: "32" or "bf16-mixed", as Lightning calls them.
-        channels_last: memory layout of convolution weights.
-        why: one clause for the record.
-    """
-
-    precision: str
-    channels_last: bool
-    why: str
 
 
 def choose(precision: str | int, channels_last: str | bool, device: str, memory: Path | None = None) -> Precision:
