@@ -94,7 +94,9 @@ def _require_consistent(plain: dict[str, Any]) -> None:
     if plain["init_from"] == "":
         raise UserError(f"{plain['name']} begins with a trained generator: give it as init_from=CHECKPOINT")
     if plain["evaluation"]["average"] and not plain["trainer"]["average"]:
-        raise UserError("evaluation.average=true needs a run with averaged weights; add for example trainer.average=0.999")
+        raise UserError(
+            "evaluation.average=true needs a run with averaged weights; add for example trainer.average=0.999"
+        )
 
 
 def _choose_precision(plain: dict[str, Any], folder: Path, device: str) -> Precision:
