@@ -135,7 +135,7 @@ def test_averaged_weights_follow_the_recurrence_and_can_be_used(
 def test_averaged_weights_that_are_not_there_are_asked_for(compose: Compose) -> None:
     with pytest.raises(UserError, match="needs a run with averaged weights; add for example trainer.average"):
         run_training(compose("evaluation.average=true"))
-    with pytest.raises(UserError, match="trainer.average=1.5 must lie between 0 and 1"):
+    with pytest.raises(UserError, match=r"trainer.average=1.5 must be in \(0, 1\)"):
         run_training(compose("trainer.average=1.5"))
     run = run_training(compose("batches=1"))
     with pytest.raises(UserError, match="has no averaged weights"):
