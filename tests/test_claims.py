@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from records import evaluation_results, run_record
 
 from inpaintlab.checkpoints import checkpoint
 from inpaintlab.errors import UserError
@@ -36,10 +37,10 @@ def measured(psnr: np.ndarray, l1: np.ndarray, batches: int = 400) -> Measured:
     """One seed, pictures with one hole each."""
     means = {"psnr": float(psnr.mean()), "l1_pct": float(l1.mean())}
     return Measured(
-        {0: {"means": {"0.2-0.3": means, "all": means}}},
+        {0: evaluation_results({"0.2-0.3": means, "all": means})},
         {"psnr": psnr[None, :, None], "l1_pct": l1[None, :, None]},
         ("0.2-0.3",),
-        {"batches": batches},
+        run_record(batches=batches),
     )
 
 

@@ -31,7 +31,7 @@ from inpaintlab.data.holes.free_form import FreeForm
 from inpaintlab.data.holes.raw_masks import RawMasks
 from inpaintlab.data.pairs import read_manifest, write_manifest
 from inpaintlab.errors import UserError
-from inpaintlab.evaluation.results import read_results
+from inpaintlab.evaluation.results import EvaluationResults, read_results
 from inpaintlab.sweep.jobs import BEFORE, LEFT, plan_jobs
 from inpaintlab.tables import measure
 from inpaintlab.training.module import InpaintingModule
@@ -57,19 +57,19 @@ def test_a_finished_evaluation_is_held_to_the_manifest(compose: Compose, folder:
     given = [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}"]
     given += ["data=folder", f"data.root={folder}", "data.geometry.size=32", "masks=irregular"]
 
-    def evaluated(*more: str) -> dict[str, Any]:
+    def evaluated(*more: str) -> EvaluationResults:
         return evaluate.run(compose_config([*given, *more], "evaluate"))
 
-    done = Path(evaluated()["folder"])
+    done = evaluated().folder
     written = (done / "metrics.json").stat().st_mtime_ns
     pairs = read_manifest(done / "pairs.csv")
     write_manifest(tmp_path / "three.csv", pairs[:3])
-    assert evaluated(f"data.manifest={done / 'pairs.csv'}")["folder"] == str(done)
+    assert evaluated(f"data.manifest={done / 'pairs.csv'}").folder == done
     with pytest.raises(UserError, match=rf"three.csv names other pairs .* than those evaluated in {done}"):
         evaluated(f"data.manifest={tmp_path / 'three.csv'}")
     with pytest.raises(FileNotFoundError, match="there is no such manifest of pairs: .*nowhere.csv"):
         evaluated(f"data.manifest={tmp_path / 'nowhere.csv'}")
-    assert evaluated("split=val", f"data.manifest={tmp_path / 'three.csv'}")["split"] == "val"  # has no manifest
+    assert evaluated("split=val", f"data.manifest={tmp_path / 'three.csv'}").split == "val"  # has no manifest
     assert (done / "metrics.json").stat().st_mtime_ns == written
 
 
@@ -105,13 +105,13 @@ def test_a_machine_without_the_training_masks_can_evaluate(compose: Compose, tmp
     run = run_training(compose("batches=1", *holes))
     given = [f"checkpoint={run}/checkpoints/last.ckpt"]
     here = evaluate.run(compose_config([*given, f"out={tmp_path / 'here'}"], "evaluate"))
-    assert here["test_masks_in_training"] is False
+    assert here.test_masks_in_training is False
     masks.rename(tmp_path / "elsewhere")
     gone = evaluate.run(compose_config([*given, f"out={tmp_path / 'gone'}"], "evaluate"))
-    assert gone["test_masks_in_training"] is None
-    assert gone["means"] == here["means"]
+    assert gone.test_masks_in_training is None
+    assert gone.means == here.means
     drawn = evaluate.run(compose_config([*given, "masks=center"], "evaluate"))
-    assert drawn["test_masks_in_training"] is False  # as no file could be
+    assert drawn.test_masks_in_training is False  # as no file could be
 
 
 def test_whether_masks_were_seen_is_asked_before_the_work(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,8 +139,8 @@ def test_changed_pictures_are_evaluated_again(compose: Compose, tmp_path: Path) 
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == times  # only read
     Image.new("RGB", (64, 64), (250, 0, 0)).save(tmp_path / "pictures/test/0.png")
     second = evaluate.run(compose_config(given, "evaluate"))
-    assert second["folder"] == first["folder"]
-    assert second["means"] != first["means"]
+    assert second.folder == first.folder
+    assert second.means != first.means
     shutil.rmtree(tmp_path / "pictures")
     with pytest.raises((FileNotFoundError, UserError), match="does not exist"):
         evaluate.run(compose_config(given, "evaluate"))

@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from inpaintlab.commands import evaluate
 from inpaintlab.config.compose import compose_config
 from inpaintlab.errors import UserError
 from inpaintlab.evaluation.evaluator import evaluate_pairs
+from inpaintlab.evaluation.results import EvaluationResults
 from inpaintlab.image import composite, inpaint, to_uint8
 from inpaintlab.metrics import image_metrics
 from inpaintlab.networks.generator import InpaintingGenerator
@@ -105,26 +105,26 @@ def test_checkpoint_alone_is_enough_and_the_folder_is_complete(compose: Compose,
     run = run_training(compose("batches=1"))
     config = compose_config([f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}"], "evaluate")
     summary = evaluate.run(config)
-    folder = Path(summary["folder"])
-    assert summary["system"] == "msanet"
-    assert summary["name"] == "msanet_places2_mum"
-    assert summary["protocol"] == "standard"
-    assert summary["conditions"]["commit"]
+    folder = summary.folder
+    assert summary.system == "msanet"
+    assert summary.name == "msanet_places2_mum"
+    assert summary.protocol == "standard"
+    assert summary.conditions.commit
     rows = list(csv.DictReader((folder / "per_picture.csv").open()))
-    assert len(rows) == summary["pairs"] == 18
-    assert np.mean([float(r["ssim"]) for r in rows]) == pytest.approx(summary["means"]["all"]["ssim"], abs=1e-5)
+    assert len(rows) == summary.pairs == 18
+    assert np.mean([float(r["ssim"]) for r in rows]) == pytest.approx(summary.means["all"]["ssim"], abs=1e-5)
     assert len(list((folder / "pictures").glob("*-result.png"))) == 12
     before = (folder / "metrics.json").stat().st_mtime_ns
-    assert evaluate.run(config)["folder"] == str(folder)
+    assert evaluate.run(config).folder == folder
     assert (folder / "metrics.json").stat().st_mtime_ns == before  # read, not computed again
     longer = run_training(compose("batches=2"))
     (longer / "checkpoints" / "last.ckpt").replace(run / "checkpoints" / "last.ckpt")
-    assert evaluate.run(config)["batches"] == 2  # other weights in a file of the same name are evaluated anew
+    assert evaluate.run(config).batches == 2  # other weights in a file of the same name are evaluated anew
     other = compose_config(
         [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}", "masks=center"], "evaluate"
     )
-    assert list(evaluate.run(other)["means"]) == ["center", "all"]
-    assert json.loads((folder / "metrics.json").read_text())["pairs_digest"] == summary["pairs_digest"]
+    assert list(evaluate.run(other).means) == ["center", "all"]
+    assert json.loads((folder / "metrics.json").read_text())["pairs_digest"] == summary.pairs_digest
 
 
 def test_protocols_and_fid_are_asked_for_by_config(
@@ -135,7 +135,7 @@ def test_protocols_and_fid_are_asked_for_by_config(
     run = run_training(compose("batches=1"))
     given = [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}"]
 
-    def measured(*more: str) -> dict[str, Any]:
+    def measured(*more: str) -> EvaluationResults:
         return evaluate.run(compose_config([*given, *more], "evaluate"))
 
     with pytest.raises(UserError, match="protocol must be one of"):
@@ -144,23 +144,23 @@ def test_protocols_and_fid_are_asked_for_by_config(
         measured("evaluation.fid=true")
     plain = measured()
     several = measured("evaluation.protocol=[standard,rn]")
-    assert several["protocol"] == ["standard", "rn"]
-    assert several["folder"] != plain["folder"]
-    assert set(several["means"]["all"]) == {*plain["means"]["all"], "rn/psnr", "rn/ssim", "rn/l1_pct"}
-    header = (Path(several["folder"]) / "per_picture.csv").read_text().partition("\n")[0]
+    assert several.protocol == ["standard", "rn"]
+    assert several.folder != plain.folder
+    assert set(several.means["all"]) == {*plain.means["all"], "rn/psnr", "rn/ssim", "rn/l1_pct"}
+    header = (several.folder / "per_picture.csv").read_text().partition("\n")[0]
     assert header == "picture,bin,hole_share,psnr,ssim,l1_pct,l2_pct,rn/psnr,rn/ssim,rn/l1_pct"
 
     monkeypatch.setattr(pretrained_files, "inception", lambda source: Pixels())
     asked = measured("evaluation.fid=true")
-    assert asked["folder"] not in (plain["folder"], several["folder"])
-    assert asked["inception"] == "pixels"
-    assert asked["means"]["all"].pop("fid") > 0
-    assert asked["means"]["all"] == plain["means"]["all"]
-    assert "inception" not in plain
+    assert asked.folder not in (plain.folder, several.folder)
+    assert asked.networks["inception"] == "pixels"
+    assert asked.means["all"].pop("fid") > 0
+    assert asked.means["all"] == plain.means["all"]
+    assert plain.networks == {}
     monkeypatch.setattr(pretrained_files, "inception_torchvision", lambda source: Pixels())
     both = measured("evaluation.fid=true", "evaluation.fid_torchvision=true")
-    assert both["inception_torchvision"] == both["inception"] == "pixels"
-    assert both["means"]["all"]["fid_torchvision"] == both["means"]["all"]["fid"] > 0
+    assert both.networks == {"inception": "pixels", "inception_torchvision": "pixels"}
+    assert both.means["all"]["fid_torchvision"] == both.means["all"]["fid"] > 0
     with pytest.raises(FileNotFoundError, match="needed for LPIPS, was not found"):
         measured("evaluation.lpips=true")
 

@@ -148,7 +148,7 @@ def test_one_process_at_a_time_works_on_a_run(compose: Compose, tmp_path: Path) 
     other = subprocess.Popen([sys.executable, "-c", hold, str(folder / ".lock")], stdout=subprocess.PIPE)
     assert other.stdout is not None
     assert other.stdout.readline() == b"held\n"
-    with pytest.raises(UserError, match="another process works on"), locked(folder / ".lock", patience=0.3):
+    with pytest.raises(UserError, match="another process is working on"), locked(folder / ".lock", patience=0.3):
         pass
     other.kill()
     other.wait()

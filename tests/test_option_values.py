@@ -12,7 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from inpaintlab.config import option_values
-from inpaintlab.config.compose import check_command_line, compose_config
+from inpaintlab.config.command_line import check_command_line
+from inpaintlab.config.compose import compose_config
 from inpaintlab.errors import UserError
 
 COUNT = "a whole number of at least 1"
@@ -116,10 +117,10 @@ def test_values_are_checked_wherever_a_config_is_composed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["seed=0,1"], "seed=0,1 stands for several runs: `inpaintlab train -m ...` does one after the other"),
-        (["experiment=glob(lbam_*)"], r"several runs: `inpaintlab train -m"),
-        (["foo"], "'foo' is not KEY=VALUE"),
-        (["msanet_places2", "scale=demo"], r"not KEY=VALUE; did you mean experiment=msanet_places2\?"),
+        (["seed=0,1"], "seed=0,1 describes several runs: train them with `inpaintlab train -m ...`"),
+        (["experiment=glob(lbam_*)"], r"several runs: train them with `inpaintlab train -m"),
+        (["foo"], "expected KEY=VALUE, got 'foo'"),
+        (["msanet_places2", "scale=demo"], r"got 'msanet_places2'; did you mean experiment=msanet_places2\?"),
     ],
 )
 def test_several_values_need_multirun_and_words_need_a_key(arguments: list[str], message: str) -> None:

@@ -17,7 +17,7 @@ from inpaintlab.losses.reconstruction import distance
 from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.networks.msanet import Generator
 from inpaintlab.papers.msanet import MSANet
-from inpaintlab.training.module import InpaintingModule
+from inpaintlab.training.module import InpaintingModule, StepOptions
 
 
 class TinyGenerator(InpaintingGenerator):
@@ -173,7 +173,7 @@ def test_generator_step_leaves_no_gradient_on_the_discriminator() -> None:
 def test_parts_of_a_batch_add_up_to_the_step_of_the_whole_one(loss: Any) -> None:
     """Losses that are means over pictures; a relativistic one compares the means of each part."""
     whole, parts = gan(adversarial=loss()), gan(adversarial=loss())
-    parts.accumulate = 2
+    parts.set_step_options(StepOptions(accumulate=2))
     data = (
         batch()
         if loss is Hinge
@@ -189,7 +189,7 @@ def test_parts_of_a_batch_add_up_to_the_step_of_the_whole_one(loss: Any) -> None
 
 def test_parts_must_divide_the_batch() -> None:
     module = gan()
-    module.accumulate = 3
+    module.set_step_options(StepOptions(accumulate=3))
     with pytest.raises(UserError, match="trainer.accumulate=3 must divide the 2 pictures"):
         train(module)
 
@@ -198,7 +198,7 @@ def test_clipping_bounds_the_step_of_each_network() -> None:
     lengths = {}
     for clip in (None, 1e-3):
         module = gan()
-        module.clip_norm = clip
+        module.set_step_options(StepOptions(clip_norm=clip))
         before = snapshot(module)
         train(module)
         for network in ("generator", "discriminator"):

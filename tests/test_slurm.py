@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from inpaintlab.config.compose import make_launcher
 from inpaintlab.errors import UserError
+from inpaintlab.sweep.jobs import make_launcher
 
 STUB = Path(__file__).parent / "stub" / "slurm.py"
 

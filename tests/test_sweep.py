@@ -1,9 +1,8 @@
-"""Sweeps: every run in a process of its own; failures alone; restarted, only what is left; killed at any moment."""
+"""Sweeps: each run in its own process, failures that stop no other run, restarts, kills at any moment."""
 
 from __future__ import annotations
 
 import csv
-import json
 import os
 import random
 import signal
@@ -15,18 +14,19 @@ from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig
+from records import run_record
 
-from inpaintlab.config.compose import make_launcher
 from inpaintlab.config.run_folder import run_folder
 from inpaintlab.errors import UserError
-from inpaintlab.sweep.jobs import Job, last_words, require_finished, run_jobs
+from inpaintlab.sweep.jobs import Job, last_words, make_launcher, require_finished, run_jobs
 from inpaintlab.sweep.local import LocalLauncher
+from inpaintlab.training import record
 
 Compose = Callable[..., DictConfig]
 
 
 class Recorded:
-    """A launcher that only says what it was given."""
+    """A launcher that records its jobs and runs none."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -38,15 +38,14 @@ class Recorded:
 
 
 def finish(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"state": "finished"}))
+    record.write(folder, run_record())
 
 
 def overrides(tiny: list[str], *more: str) -> list[list[str]]:
     return [[*tiny, f"experiment=msanet_places2_{row}", *more] for row in ("mum", "msag", "mum")]
 
 
-def test_only_what_is_left_is_launched_and_the_summary_says_what_became_of_each(
+def test_only_unfinished_jobs_are_launched_and_the_summary_reports_each_outcome(
     tiny: list[str], compose: Compose, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finish(run_folder(compose()))
@@ -58,7 +57,7 @@ def test_only_what_is_left_is_launched_and_the_summary_says_what_became_of_each(
     assert "2 runs: 1 failed, 1 finished before" in out
     assert "it printed nothing; the process ended without finishing the run" in out
     assert f"    {jobs[1].log}" in out
-    assert "The same command does what is left." in out
+    assert "The same command runs the rest." in out
     with pytest.raises(UserError, match="1 of 2 runs are not finished"):
         require_finished(jobs)
     # An evaluation that is asked for is part of the work.
@@ -99,13 +98,14 @@ def test_several_at_once_share_processors_and_gpus(monkeypatch: pytest.MonkeyPat
     assert eight == ["4", "5", "6", "7"] * 2
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert "CUDA_VISIBLE_DEVICES" not in LocalLauncher(2)._share(1)
-    with pytest.raises(UserError, match="0 jobs at once must be at least 1"):
+    with pytest.raises(UserError, match="hydra.launcher.jobs=0 must be at least 1"):
         LocalLauncher(0)
 
 
 def test_hydra_finds_the_launchers(tiny: list[str]) -> None:
-    assert isinstance(make_launcher(["hydra.launcher.jobs=3"]), LocalLauncher)
-    assert make_launcher(["hydra.launcher.jobs=3"]).at_once == 3
+    launcher = make_launcher(["hydra.launcher.jobs=3"])
+    assert isinstance(launcher, LocalLauncher)
+    assert launcher.at_once == 3
     with pytest.raises(UserError, match="hydra/launcher must be one of .*; got 'slurmm'; did you mean slurm"):
         make_launcher(["hydra/launcher=slurmm"])
 

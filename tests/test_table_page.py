@@ -75,7 +75,7 @@ def test_best_and_worst_are_those_of_all_pictures(rendered: tuple[Path, dict[str
     folder, results = rendered
     shown = content(folder)
     for label in ROWS:
-        with (Path(results[label].summaries[0]["folder"]) / "per_picture.csv").open() as file:
+        with (results[label].summaries[0].folder / "per_picture.csv").open() as file:
             lines = list(csv.DictReader(file))
         values = {(line["picture"], line["bin"]): float(line["psnr"]) for line in lines}
         bins = {bin: np.mean([v for (_, b), v in values.items() if b == bin]) for _, bin in values}
@@ -241,7 +241,7 @@ def test_a_reader_can_sort_compare_and_see_errors(rendered: tuple[Path, Any], op
 
 def files(results: dict[str, Measured], picture: dict[str, Any], kind: str) -> Path:
     """The file of a picture on the page, the result being that of MUM."""
-    folder = Path(results["MUM"].summaries[0]["folder"])
+    folder = results["MUM"].summaries[0].folder
     with (folder / "per_picture.csv").open() as file:
         names = [(line["picture"], line["bin"]) for line in csv.DictReader(file)]
     return folder / "pictures" / f"{names.index((picture['name'], picture['bin'])):06d}-{kind}.png"

@@ -323,11 +323,11 @@ def test_a_pooled_metric_is_read_from_the_evaluation_and_has_no_interval(
     results = measure.measure(table, "demo", [0], overrides)
     summary = results["MUM"].summaries[0]
     for bin in table.bins:
-        assert results["MUM"].mean("psnr", bin) == summary["means"][bin]["psnr"]
+        assert results["MUM"].mean("psnr", bin) == summary.means[bin]["psnr"]
     assert results["MUM"].per_picture("psnr", "all") is None
     values = results["MUM"].per_picture("ssim", "0.1-0.2")
     assert values is not None
-    assert values.mean() == pytest.approx(summary["means"]["0.1-0.2"]["ssim"], abs=1e-6)
+    assert values.mean() == pytest.approx(summary.means["0.1-0.2"]["ssim"], abs=1e-6)
     assert results["MUM"].mean("psnr", "0.9-1.0") is None
 
 
@@ -341,8 +341,8 @@ def test_protocols_are_compared_on_one_evaluation(overrides: list[str], tmp_path
     for name in names:
         config.evaluation.protocol = name
         alone = measure._train(config, name)
-        for bin, means in alone["means"].items():
-            assert results[name].summaries[0]["means"][bin] == means
+        for bin, means in alone.means.items():
+            assert results[name].summaries[0].means[bin] == means
     assert "psnr" not in results["lbam"].values  # pooled, no mean over pictures
     folder = tmp_path / "rendered"
     text = write_table(folder, table, results, "demo", overrides)

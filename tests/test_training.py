@@ -20,7 +20,8 @@ from inpaintlab.errors import UserError
 from inpaintlab.papers.msanet import MSANet
 from inpaintlab.training import callbacks
 from inpaintlab.training.health import LossNotFinite
-from inpaintlab.training.run import finished_run, run_training
+from inpaintlab.training.record import Precision, finished_run
+from inpaintlab.training.run import run_training
 
 Compose = Callable[..., DictConfig]
 
@@ -143,7 +144,7 @@ def test_precision_probe_and_record(compose: Compose, tmp_path: Path, monkeypatc
     chosen = precision.choose("auto", "auto", "cpu")
     assert chosen.precision == ("bf16-mixed" if plain / mixed >= precision.WORTH_IT else "32")
     assert chosen.channels_last == (chosen.precision == "bf16-mixed")
-    assert precision.choose(32, "auto", "cpu") == precision.Precision("32", False, "as configured")
+    assert precision.choose(32, "auto", "cpu") == Precision("32", False, "as configured")
     memory = tmp_path / "precision.json"
     for faster, expected in ((0.5, "32"), (9.0, "32")):  # the first answer stays
         monkeypatch.setattr(precision, "probe", lambda device, faster=faster: (faster, 1.0))

@@ -1,6 +1,6 @@
 """`inpaintlab evaluate`: compute the metrics of a checkpoint.
 
-Nothing but the checkpoint is needed: pictures, geometry and holes are those of its training config unless given.
+The checkpoint alone is enough: pictures, geometry and holes come from its training config unless they are given.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inpaintlab.config.hydra_program import HELP, group_names, run_hydra_program
 from inpaintlab.errors import UserError
@@ -16,9 +16,11 @@ from inpaintlab.errors import UserError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from inpaintlab.evaluation.results import EvaluationResults
+
 USAGE = """usage: inpaintlab evaluate checkpoint=FILE [KEY=VALUE ...]
 
-Metrics of a checkpoint. Pictures and holes are those of its training config unless given.
+Compute the metrics of a checkpoint. Pictures and holes come from its training config unless they are given.
 
   inpaintlab evaluate checkpoint=last.ckpt
   inpaintlab evaluate checkpoint=last.ckpt data=folder data.root=PICTURES data.geometry.size=256
@@ -29,8 +31,8 @@ data: {data}; masks: {masks}
 """
 
 
-def run(config: DictConfig) -> dict[str, Any]:
-    """The evaluation that `conf/evaluate.yaml` and the overrides describe."""
+def run(config: DictConfig) -> EvaluationResults:
+    """Evaluate what `conf/evaluate.yaml` and the overrides describe."""
     from omegaconf import OmegaConf
 
     from inpaintlab.checkpoints import checkpoint
@@ -58,20 +60,20 @@ def run(config: DictConfig) -> dict[str, Any]:
 def _print_results(config: DictConfig) -> None:
     from inpaintlab.checkpoints.pretrained_files import NETWORKS
 
-    result = run(config)
-    bins = list(result["means"])
-    metrics = list(result["means"]["all"])
-    protocol = result["protocol"] if isinstance(result["protocol"], str) else ", ".join(result["protocol"])
+    results = run(config)
+    metrics = list(results.means["all"])
+    networks = "".join(
+        f", {metric} by {results.networks[name]}" for metric, name in NETWORKS.items() if name in results.networks
+    )
     print(
-        f"{result['name']} seed {result['seed']}, {result['batches']} batches, scale {result['scale']}: "
-        f"{result['pairs']} pairs ({result['pairs_digest']}), protocol {protocol}"
-        + "".join(f", {metric} by {result[name]}" for metric, name in NETWORKS.items() if name in result)
+        f"{results.name} seed {results.seed}, {results.batches} batches, scale {results.scale}: "
+        f"{results.pairs} pairs ({results.pairs_digest}), protocol {', '.join(results.protocols)}{networks}"
     )
     width = max(10, *(len(metric) + 1 for metric in metrics))
-    print(" " * width + "".join(f"{bin:>10}" for bin in bins))
+    print(" " * width + "".join(f"{bin:>10}" for bin in results.means))
     for metric in metrics:
-        print(f"{metric:{width}}" + "".join(f"{result['means'][bin][metric]:10.4f}" for bin in bins))
-    print(f"written to {result['folder']}")
+        print(f"{metric:{width}}" + "".join(f"{means[metric]:10.4f}" for means in results.means.values()))
+    print(f"written to {results.folder}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from inpaintlab.errors import UserError
@@ -78,7 +79,7 @@ def convert(
     content = {
         "state_dict": {f"generator.{name}": value for name, value in generator.state_dict().items()},
         "batches_done": 0,
-        checkpoint.KEY: checkpoint.describe(config, provenance.conditions() | {"released_weights": file.name}),
+        checkpoint.KEY: checkpoint.describe(config, asdict(provenance.conditions()) | {"released_weights": file.name}),
     }
     with replacing(out) as temporary:
         torch.save(content, temporary)

@@ -1,7 +1,7 @@
 """`inpaintlab train`: train one run, or several with `-m`.
 
-Started again with the same overrides, a stopped run continues and a finished run does nothing. SIGTERM saves within
-one batch and ends the process with status 143 (see `training.interruption`).
+With the same overrides, a stopped run continues and a finished run ends at once. On SIGTERM a run saves a checkpoint
+after the current batch and exits with status 143 (see `training.interruption`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 USAGE = """usage: inpaintlab train [-m] [KEY=VALUE ...]
 
-Train a run, or the rest of it. Started again with the same overrides, a stopped run continues.
+Train a run. The same command continues a stopped run.
 
   inpaintlab train experiment=msanet_places2 scale=demo             one run, at demo scale
   inpaintlab train -m 'experiment=glob(msanet_*)' seed=0,1 scale=demo   a sweep (Hydra's multirun)
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if set(HELP) & set(arguments):
         print(USAGE.format(**group_names("experiment", "model", "data", "masks", "trainer", "logger", "scale")), end="")
         return
-    if os.environ.get("INPAINTLAB_JOB"):  # of a sweep; the other processes of a DDP run cannot save without the first
+    if os.environ.get("INPAINTLAB_JOB"):  # set by a sweep
+        # The other processes of a DDP run cannot save without the first, so they are killed.
         end_with_parent(signal.SIGTERM if first_process() else signal.SIGKILL)
     run_hydra_program("train", arguments, _train)

@@ -1,7 +1,7 @@
-"""What values the options of a config may have: a table, and for all others the kind of their default.
+"""Check the values of a config's options: by a table of rules, and otherwise by the type of their default.
 
-Only what would otherwise end in a traceback, or be taken in silence, is checked here. The names of a network's
-variants, of a protocol or a precision are refused, with the known ones, by the code that knows them.
+Checked here are values that would end in a traceback or be accepted silently. Choices, such as the variants of a
+network, are checked by the code that knows them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ INFINITY = math.inf
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value may be.
+    """The values that an option accepts.
 
     Args:
-        words: for "KEY=VALUE must be ...".
-        holds: whether a value that is not null is so.
-        null: whether null is allowed.
+        words: completes "KEY=VALUE must be ...".
+        holds: predicate, called for values that are not null.
+        null: whether null is accepted.
     """
 
     words: str
@@ -36,7 +36,7 @@ class Rule:
     null: bool = False
 
     def check(self, key: str, value: Any) -> None:
-        """Raise UserError unless the rule holds."""
+        """Raise UserError unless `value` is accepted."""
         if self.null if value is None else self.holds(value):
             return
         shown = {"None": "null", "True": "true", "False": "false"}.get(str(value), value)
@@ -59,12 +59,12 @@ def positive(*, null: bool = False) -> Rule:
 
 
 def switch(*more: str, null: bool = False) -> Rule:
-    """True or false, for which 1 and 0 pass, or one of a few words."""
+    """True or false, also written 1 or 0, or one of the given words."""
     return Rule(_either("true", "false", *more), lambda v: v in (True, False, *more), null)
 
 
 def word(*known: str) -> Rule:
-    """One of a few words."""
+    """One of the given words."""
     return Rule(_either(*known), lambda v: v in known)
 
 
@@ -83,7 +83,7 @@ def _is_number(value: Any, kinds: Any = (int, float)) -> bool:
 
 
 def _are_devices(value: Any) -> bool:
-    """As Lightning takes them: a number, -1 or "auto" for all, or the devices themselves, "0,2" or [0, 2]."""
+    """Whether Lightning accepts it: a number, -1 or "auto" for all, or a list of devices, "0,2" or [0, 2]."""
     if isinstance(value, str):
         return bool(re.fullmatch(r"auto|-1|0*[1-9]\d*|(\d+,)+\d*", value))
     if isinstance(value, ListConfig):
@@ -102,12 +102,12 @@ RULES = {
     "evaluation.keep": whole(0),
     "trainer.devices": Rule("auto, a whole number of at least 1, or -1 for all", _are_devices),
     "trainer.num_nodes": whole(1),
-    "trainer.precision": Rule("a precision", lambda value: True, null=True),  # not what its default is, a number
+    "trainer.precision": Rule("a precision", lambda value: True, null=True),  # a word, although its default is a number
     "trainer.channels_last": switch("auto", null=True),
     "trainer.threads": whole(0, null=True),
     "trainer.accumulate": whole(1),
     "trainer.clip_norm": number(0, null=True),
-    "trainer.average": number(null=True),  # its range: averaging.Average
+    "trainer.average": number(null=True),  # its range is checked by training.weight_averaging
     "trainer.deterministic": switch("warn", null=True),
     "trainer.log_every": INTERVAL,
     "trainer.checkpoint_every": INTERVAL,
@@ -130,20 +130,21 @@ RULES = {
     "model.*.lr": number(0),
 }
 PATTERNS = [key for key in RULES if "*" in key]
-UNKNOWN = object()  # stands for ???
+UNKNOWN = object()  # stands for a missing value, ???
 OF_DEFAULT: dict[type, Rule] = {bool: switch(), int: whole(), float: number()}
 
 
 def check(config: DictConfig, defaults: DictConfig, keys: Iterable[str]) -> None:
-    """Check the values of `keys`; a value that cannot be known yet, that of a reference to a missing one say, passes.
+    """Check the values of `keys`. Values that are not known yet, such as a reference to a missing value, are skipped.
 
     Args:
         config: as composed; references are followed.
-        defaults: the same without experiment, scale and single values. An option without a rule of its own that is a
-            number, or true or false, there must be so in `config`, or null.
+        defaults: the config without experiment, scale and overrides of single values. An option without a rule must
+            have the type that it has there, bool, int or float, or be null.
+        keys: dotted keys of single values.
 
     Raises:
-        UserError: naming the first value that is wrong, and what it must be.
+        UserError: naming the first wrong value and what is accepted.
     """
     for key in keys:
         try:

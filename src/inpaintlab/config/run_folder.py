@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from inpaintlab.checkpoints.pretrained_files import NETWORKS
 from inpaintlab.config.plain import digest, drop_key, get_key, to_plain, without_hydra
 
-# Runs that differ only here are the same training, or differ by the seed alone, and share a folder.
+# Keys that are left out of the digest in a run's folder: they do not change the training, except for the seeds, which
+# have a sub-folder each.
 NOT_IN_RUN_NAME = (
     "seed",
     "model.seed",
@@ -33,16 +34,14 @@ NOT_IN_RUN_NAME = (
     *(f"weights.{network}" for network in NETWORKS.values()),
 )
 
-
-# Of the trainer's options, those that change what is learnt; where they are not off they are part of a run's name.
+# The trainer's options that change the training, with the values that turn them off. Others enter the digest.
 OFF = {"accumulate": 1, "clip_norm": None, "average": None}
-
 
 EVALUATION = ("data.pictures", "data.geometry", "data.test_holes", "data.pairs_seed", "evaluation.protocol")
 
 
 def register_resolvers() -> None:
-    """Make `${run_name:}`, `${run_system:}` and `${run_subfolder:}` known to configs. May be called repeatedly."""
+    """Make `${run_name:}`, `${run_system:}` and `${run_subfolder:}` available in configs; safe to call repeatedly."""
     OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
     OmegaConf.register_new_resolver("run_system", lambda: HydraConfig.get().runtime.choices["model"], replace=True)
     OmegaConf.register_new_resolver("run_subfolder", lambda *, _root_: str(_subfolder(_root_)), replace=True)
@@ -54,7 +53,7 @@ def _run_name() -> str:
 
 
 def run_folder(config: DictConfig) -> Path:
-    """`<output>/<name>/<scale>-<digest of the config>/seed<seed>`: no time stamp, so runs find themselves again."""
+    """`<output>/<name>/<scale>-<digest of the config>/seed<seed>`: without a time stamp, so that a run can continue."""
     return Path(str(config.output)) / _subfolder(config)
 
 
@@ -69,11 +68,15 @@ def _subfolder(config: DictConfig) -> Path:
 
 
 def evaluation_key(config: dict[str, Any]) -> str:
-    """Eight characters for the pairs, the protocol and the networks of an evaluation; `config` is plain data."""
+    """Eight characters that identify the pairs, the protocol and the networks of an evaluation.
+
+    Args:
+        config: plain, with the keys `data`, `evaluation` and `weights`.
+    """
     content = {key: get_key(config, key) for key in EVALUATION}
-    protocol = config["data"].get("pairing", "every_bin")
-    if protocol != "every_bin":  # added later; the default keeps its name
-        content["data.pairing"] = protocol
+    pairing = config["data"].get("pairing", "every_bin")
+    if pairing != "every_bin":
+        content["data.pairing"] = pairing
     if config["evaluation"].get("average"):
         content["evaluation.average"] = True
     for key in ("pictures.on_broken", "pictures.scan_cache"):

@@ -1,13 +1,9 @@
-"""Run a generator over evaluation pairs and keep every picture's numbers, and the features that FID compares.
-
-A finished evaluation is a folder: `metrics.json` (means per bin and overall, and the conditions), `per_picture.csv`,
-`pairs.csv` (the manifest) and some pictures.
-"""
+"""Run a generator over evaluation pairs and collect the metrics of each, and the features that FID compares."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from inpaintlab.data.datamodule import to_batch
-from inpaintlab.data.pairs import Pair, PairSet
+from inpaintlab.data.pairs import Pair, PairSet, digest
 from inpaintlab.data.workers import loader
 from inpaintlab.image import inpaint, to_uint8
 from inpaintlab.metrics import fid, protocols
@@ -25,21 +21,22 @@ from inpaintlab.networks.generator import InpaintingGenerator
 
 Picture = NDArray[np.uint8]
 Kept = tuple[Picture, Picture, Picture]  # truth, hole, result
-TIMED = 9
-RANKED = "psnr"  # what calls a picture good or bad; every protocol has it
+FeatureExtractor = Callable[[torch.Tensor], torch.Tensor]
+TIMED = 9  # pairs whose time is measured
+RANKED = "psnr"  # the metric by which pictures are best or worst; every protocol has it
 
 
 @dataclass
 class Evaluation:
-    """The results on all pairs.
+    """The metrics of all pairs.
 
     Args:
         protocol: of the metrics.
         pairs: the manifest.
-        rows: per pair, the metrics.
-        kept: for some pairs, (truth, hole, result), 8 bit.
-        features: (pairs, 2, D), of truth and result, by the metric that they are for: kinds of FID.
-        seconds: per picture, if that was asked for; see `seconds_per_picture`.
+        rows: the metrics of each pair.
+        kept: number of a pair -> (truth, hole, result), 8 bit; for some pairs.
+        features: metric, a kind of FID -> the features (pairs, 2, D) of truth and result.
+        seconds: per picture, see `seconds_per_picture`; None if they were not measured.
     """
 
     protocol: protocols.Protocol
@@ -50,9 +47,9 @@ class Evaluation:
     seconds: float | None = None
 
     def means(self) -> dict[str, dict[str, float]]:
-        """The numbers by bin, means as a rule; "all" is the mean over the bins, as MSA-Net's Tables 2-5 average.
+        """The numbers of each bin, and under "all" the mean over the bins, as in MSA-Net's Tables 2-5.
 
-        FID is a distance of sets and no mean: under "all" it is that of all pairs.
+        FID compares sets: under "all" it is that of all pairs.
         """
         by_bin: dict[str, list[int]] = {}
         for number, pair in enumerate(self.pairs):
@@ -67,6 +64,10 @@ class Evaluation:
             means = {bin: values | {"seconds": self.seconds} for bin, values in means.items()}
         return means
 
+    def pairs_digest(self) -> str:
+        """Equal for equal pictures and holes in the same order."""
+        return digest(self.pairs)
+
 
 @torch.no_grad()
 def evaluate_pairs(
@@ -75,7 +76,7 @@ def evaluate_pairs(
     *,
     protocol: str | Sequence[str] = "standard",
     more: Mapping[str, protocols.Column] | None = None,
-    extractors: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] | None = None,
+    extractors: Mapping[str, FeatureExtractor] | None = None,
     batch_size: int = 8,
     workers: int = 0,
     keep: int = 0,
@@ -85,61 +86,48 @@ def evaluate_pairs(
     world: int = 1,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Evaluation:
-    """Evaluate in float32 on `pairs`, in order, none twice and none left out.
+    """Evaluate a generator in float32 on every pair of `pairs`, once each and in order.
 
     Args:
         generator: in eval mode, on `device`.
-        protocol: of the metrics; of several, see `protocols.find`.
-        more: metrics beside those of the protocol, LPIPS say.
-        extractors: features of 8-bit pictures on `device`, by the name under which their FID is measured, too.
-        keep: how many results to keep as pictures, spread evenly over the pairs.
-        extremes: how many to keep, too, of the best and of the worst, against the mean of their bin.
-        rank, world: with several processes each takes its share of the pairs, and all return all numbers.
-        progress: called with the number of pairs done and their total.
+        protocol: name of the metric protocol, or of several; see `protocols.find`.
+        more: further metrics, such as LPIPS.
+        extractors: metric, a kind of FID -> its features of 8-bit pictures on `device`.
+        keep: number of results to keep as pictures, spread evenly over the pairs.
+        extremes: number of results to keep besides those, of the best and again of the worst, relative to the mean of
+            their bin.
+        rank, world: with several processes, each evaluates its share of the pairs and all return all numbers.
+        progress: called with the number of pairs that are done and the number of all pairs of this process.
     """
     chosen = protocols.find(protocol)
     chosen = replace(chosen, columns={**chosen.columns, **(more or {})})
     mine = range(rank, len(pairs), world)
-    shown = set(pairs.spread(keep))
-    # A process that evaluates alone, for sample pictures say, must not wait for the others to gather with it.
-    extracts = {metric: fid.Features(network) for metric, network in (extractors or {}).items()}
-    table, *features = (PerPicture(sync_on_compute=world > 1).to(device) for _ in range(1 + len(extracts)))
-    kept, ends, done = {}, _Extremes(extremes), 0
+    measured = _Measured(chosen, extractors or {}, device, together=world > 1)
+    kept = _KeptPictures(pairs.spread(keep), extremes)
+    done = 0
     for raw in loader(pairs.chosen(mine), workers, batch_size=batch_size):
-        truths, holes = _arrays(raw["image"]), raw["hole"][:, 0].numpy()
         on_device = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in raw.items()}
         batch = to_batch(on_device)
         with torch.autocast(torch.device(device).type, enabled=False):
             filled = inpaint(generator, batch.image, batch.hole)
             results = to_uint8(filled)
-            found = [extract(raw["name"], on_device["image"], results) for extract in extracts.values()]
-        composites, pictures = _arrays(filled), _arrays(results)
-        for i, (composite, truth, hole) in enumerate(zip(composites, truths, holes, strict=True)):
-            number = mine[done]
+            features = measured.features_of(raw["name"], on_device["image"], results)
+        arrays = (_arrays(raw["image"]), raw["hole"][:, 0].numpy(), _arrays(results))
+        for place, (composite, *pictures) in enumerate(zip(_arrays(filled), *arrays, strict=True)):
+            truth, hole, result = pictures
             row = chosen.measure(composite, truth, hole)
-            table.update(number, torch.tensor([row[name] for name in chosen.columns], dtype=torch.float64))
-            for collected, of_batch in zip(features, found, strict=True):
-                collected.update(number, of_batch[i])
-            pictures_of = (truth, hole, pictures[i])
-            if number in shown:
-                kept[number] = pictures_of
-            ends.add(number, raw["bin"][i], row.get(RANKED, 0.0), pictures_of)
+            measured.add(mine[done], row, [of_batch[place] for of_batch in features])
+            kept.add(mine[done], raw["bin"][place], row.get(RANKED, 0.0), (truth, hole, result))
             done += 1
         progress(done, len(mine))
-    gathered, numbers = table.compute(), range(len(pairs))
-    rows = [dict(zip(chosen.columns, gathered[number].tolist(), strict=True)) for number in numbers]
-    kept |= ends.chosen()
-    manifest = [pairs.describe(number) for number in numbers]
-    result = Evaluation(chosen, manifest, rows, kept)
-    for metric, collected in zip(extracts, features, strict=True):
-        of_pairs = collected.compute()
-        result.features[metric] = torch.stack([of_pairs[number] for number in numbers]).numpy()
-    return result
+    rows, features_of_all = measured.rows(), measured.features()
+    manifest = [pairs.describe(number) for number in range(len(pairs))]
+    return Evaluation(chosen, manifest, rows, kept.pictures(), features_of_all)
 
 
 @torch.no_grad()
 def seconds_per_picture(generator: InpaintingGenerator, pairs: PairSet, device: str | torch.device = "cpu") -> float:
-    """Median time for one picture at a time, of `TIMED` pairs spread evenly, after one that is not counted."""
+    """Median seconds for one picture at a time, over `TIMED` pairs spread evenly, after one pair to warm up."""
     taken = []
     for number in [0, *pairs.spread(TIMED)]:
         truth, hole, *_ = pairs.load(number)
@@ -159,37 +147,89 @@ def _wait(device: str | torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-class _Extremes:
-    """The pictures that lie furthest from the mean of their bin, found in one pass: those of each bin are kept.
+class _Measured:
+    """The metrics and features of all pairs, collected pair by pair and gathered from all processes.
 
     Args:
-        count: how many of the best, and of the worst.
+        protocol: whose columns each pair has.
+        extractors: metric, a kind of FID -> its network.
+        device: on which the values are kept.
+        together: gather from all processes. A process that evaluates alone, as for sample pictures, must not wait for
+            the others.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.values: dict[str, list[float]] = {}
-        self.ends: dict[str, list[tuple[float, int, Kept]]] = {}  # both ends of each bin, sorted
+    def __init__(
+        self,
+        protocol: protocols.Protocol,
+        extractors: Mapping[str, FeatureExtractor],
+        device: str | torch.device,
+        together: bool,
+    ) -> None:
+        self._columns = list(protocol.columns)
+        self._extracts = {metric: fid.Features(network) for metric, network in extractors.items()}
+        count = 1 + len(self._extracts)
+        self._table, *self._features = (PerPicture(sync_on_compute=together).to(device) for _ in range(count))
+
+    def features_of(self, names: Sequence[str], truths: torch.Tensor, results: torch.Tensor) -> list[torch.Tensor]:
+        """The features (N, 2, D) of a batch, for each extractor; see `fid.Features`."""
+        return [extract(names, truths, results) for extract in self._extracts.values()]
+
+    def add(self, number: int, row: Mapping[str, float], features: Sequence[torch.Tensor]) -> None:
+        """Collect a pair: its metrics, and its features (2, D) for each extractor."""
+        values = torch.tensor([row[name] for name in self._columns], dtype=torch.float64)
+        self._table.update(number, values)
+        for collected, of_pair in zip(self._features, features, strict=True):
+            collected.update(number, of_pair)
+
+    def rows(self) -> list[dict[str, float]]:
+        """The metrics of all pairs, in order; all processes must ask together."""
+        return [dict(zip(self._columns, values.tolist(), strict=True)) for values in self._table.compute().values()]
+
+    def features(self) -> dict[str, NDArray[np.float32]]:
+        """The features (pairs, 2, D) by metric; all processes must ask together."""
+        gathered = [list(collected.compute().values()) for collected in self._features]
+        return {m: torch.stack(values).numpy() for m, values in zip(self._extracts, gathered, strict=True)}
+
+
+class _KeptPictures:
+    """The pictures to keep: those chosen beforehand, and the best and the worst relative to the mean of their bin.
+
+    One pass is enough: both ends of each bin are held until all means are known.
+
+    Args:
+        chosen: numbers of pairs.
+        extremes: how many of the best, and how many of the worst.
+    """
+
+    def __init__(self, chosen: Iterable[int], extremes: int) -> None:
+        self._chosen, self._extremes = set(chosen), extremes
+        self._kept: dict[int, Kept] = {}
+        self._values: dict[str, list[float]] = {}
+        self._ends: dict[str, list[tuple[float, int, Kept]]] = {}  # both ends of each bin, sorted
 
     def add(self, number: int, bin: str, value: float, pictures: Kept) -> None:
-        """A pair with its number, larger being better."""
-        if not self.count:
-            return
-        self.values.setdefault(bin, []).append(value)
-        ends = sorted([*self.ends.get(bin, []), (value, number, pictures)], key=lambda end: end[:2])
-        self.ends[bin] = ends if len(ends) <= 2 * self.count else ends[: self.count] + ends[-self.count :]
+        """Offer a pair; a larger value is better."""
+        if number in self._chosen:
+            self._kept[number] = pictures
+        if self._extremes:
+            self._values.setdefault(bin, []).append(value)
+            ends = sorted([*self._ends.get(bin, []), (value, number, pictures)], key=lambda end: end[:2])
+            self._ends[bin] = self._both_ends(ends)
 
-    def chosen(self) -> dict[int, Kept]:
-        """The pictures by the number of their pair."""
-        order = sorted(
-            (value - float(np.mean(self.values[bin])), number, pictures)
-            for bin, ends in self.ends.items()
+    def pictures(self) -> dict[int, Kept]:
+        """The kept pictures by the number of their pair."""
+        relative = sorted(
+            (value - float(np.mean(self._values[bin])), number, pictures)
+            for bin, ends in self._ends.items()
             for value, number, pictures in ends
         )
-        few = order if len(order) <= 2 * self.count else order[: self.count] + order[-self.count :]
-        return {number: pictures for _, number, pictures in few}
+        return self._kept | {number: pictures for _, number, pictures in self._both_ends(relative)}
+
+    def _both_ends(self, ordered: list[tuple[float, int, Kept]]) -> list[tuple[float, int, Kept]]:
+        count = self._extremes
+        return ordered if len(ordered) <= 2 * count else ordered[:count] + ordered[-count:]
 
 
 def _arrays(pictures: torch.Tensor) -> NDArray[Any]:
-    """(N, 3, H, W) to (N, H, W, 3), contiguous: sums depend, in the last digit, on the order in memory."""
+    """(N, 3, H, W) to (N, H, W, 3), contiguous: the last digit of a sum depends on the order in memory."""
     return pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -1,9 +1,10 @@
-"""What an evaluation looks at: its pairs, whether their files have changed, whether their masks were trained on."""
+"""The inputs of an evaluation: its data, its networks, and whether files changed or test masks were trained on."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import InstantiationException
@@ -15,33 +16,71 @@ from inpaintlab.data.pairs import PairSet
 from inpaintlab.metrics import lpips, protocols
 
 if TYPE_CHECKING:
+    import torch
+
     from inpaintlab.checkpoints.checkpoint import Restored
     from inpaintlab.data.datamodule import InpaintingData
+    from inpaintlab.metrics.lpips import Lpips
+    from inpaintlab.networks.extractors.inception import Inception, InceptionOfTorchvision
 
 
-def inceptions(test: dict[str, Any]) -> dict[str, Any]:
-    """The networks of the FIDs that are asked for, by metric."""
-    makers = {"fid": pretrained_files.inception, "fid_torchvision": pretrained_files.inception_torchvision}
-    asked = {metric: make for metric, make in makers.items() if test["evaluation"][metric]}
-    return {metric: make(test["weights"][pretrained_files.NETWORKS[metric]]) for metric, make in asked.items()}
+@dataclass(frozen=True)
+class MetricNetworks:
+    """The pretrained networks that some metrics need.
+
+    Args:
+        extractors: metric, a kind of FID -> its network.
+        perceptual: the network of LPIPS, or None.
+    """
+
+    extractors: dict[str, Inception | InceptionOfTorchvision]
+    perceptual: Lpips | None
+
+    def columns(self) -> dict[str, protocols.Column]:
+        """The metrics of single pictures that need a network."""
+        return {lpips.KEY: lpips.column(self.perceptual)} if self.perceptual else {}
+
+    def origins(self) -> dict[str, str]:
+        """Option of `weights` -> where the weights of that network come from."""
+        networks = {**self.extractors, **({lpips.KEY: self.perceptual} if self.perceptual else {})}
+        return {pretrained_files.NETWORKS[metric]: network.origin for metric, network in networks.items()}
+
+
+def metric_networks(test: dict[str, Any], device: str | torch.device = "cpu") -> MetricNetworks:
+    """The networks of the metrics that `test["evaluation"]` asks for.
+
+    Raises:
+        FileNotFoundError, UserError: if a file of weights is missing or is not the file that its name says.
+    """
+    options, weights = test["evaluation"], test["weights"]
+    extractors: dict[str, Inception | InceptionOfTorchvision] = {}
+    if options["fid"]:
+        extractors["fid"] = pretrained_files.inception(weights["inception"]).to(device)
+    if options["fid_torchvision"]:
+        extractors["fid_torchvision"] = pretrained_files.inception_torchvision(weights["inception_torchvision"])
+        extractors["fid_torchvision"].to(device)
+    perceptual = pretrained_files.lpips(weights["alexnet"]).to(device) if options[lpips.KEY] else None
+    return MetricNetworks(extractors, perceptual)
 
 
 def build_data(test: dict[str, Any]) -> InpaintingData:
-    """The data of an evaluation; nothing asks for the training masks, which may not be on this machine."""
+    """The data of an evaluation, without the training masks, which may be missing on this machine."""
     return checkpoint.build(test["data"] | {"train_holes": None}, "inpaintlab.data.")
 
 
 def require_inputs(test: dict[str, Any]) -> None:
-    """Raise what an evaluation would, of missing files or unknown names; before a training, lest it be for nothing."""
+    """Raise now if an evaluation would later: training checks this first, so that a long run does not fail at its end.
+
+    Raises:
+        FileNotFoundError, UserError: for missing files and unknown names.
+    """
     protocols.find(test["evaluation"]["protocol"])
-    inceptions(test)
-    if test["evaluation"][lpips.KEY]:
-        pretrained_files.lpips(test["weights"]["alexnet"])
+    metric_networks(test)
     build_data(test).pairs("test")
 
 
 def files_digest(pairs: PairSet) -> str:
-    """Sixteen characters that change with the name, the length or the time of any picture or mask file."""
+    """Sixteen characters that change with the name, size or modification time of any picture or mask file."""
     found = hashlib.sha256()
     for path in dict.fromkeys(item.path for item in pairs.items) | dict.fromkeys(pairs.holes.mask_files()):
         stat = path.stat()
@@ -50,17 +89,17 @@ def files_digest(pairs: PairSet) -> str:
 
 
 def masks_seen(restored: Restored, test_holes: HoleSource) -> bool | None:
-    """Whether test masks were seen in training; None if that cannot be known here."""
-    if not any(True for _ in test_holes.mask_files()):  # drawn
+    """Whether test masks were seen in training; None if this machine cannot tell."""
+    if not any(True for _ in test_holes.mask_files()):  # drawn holes
         return False
-    if not restored.batches:  # released weights: their training was another one than the config says
+    if not restored.batches:  # authors' weights, whose training the config does not describe
         return None
     try:
         trained = checkpoint.build(restored.config["data"]["train_holes"], "inpaintlab.data.")
         return masks_are_shared(trained, test_holes)
     except OSError:  # the training masks are not on this machine
         return None
-    except InstantiationException as error:  # Hydra's, around whatever the source raised
+    except InstantiationException as error:  # Hydra's, around the exception of the mask source
         if isinstance(error.__cause__, OSError):
             return None
         raise

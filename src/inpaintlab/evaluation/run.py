@@ -1,21 +1,26 @@
-"""Evaluate checkpoints and finished runs, and reuse results that are there."""
+"""Evaluate checkpoints and finished runs; results that are there already are read, not computed again."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inpaintlab.checkpoints.pretrained_files import NETWORKS
+import torch
+
+from inpaintlab.checkpoints import checkpoint
 from inpaintlab.config.run_folder import evaluation_key
-from inpaintlab.evaluation.results import read_results
+from inpaintlab.evaluation import evaluator, inputs
+from inpaintlab.evaluation.results import EvaluationResults, finished_evaluation, read_results, write_results
+from inpaintlab.utils import provenance
+from inpaintlab.utils.atomic_write import require_writable
+from inpaintlab.utils.device import resolve_device
+from inpaintlab.utils.progress import Bar
 
 if TYPE_CHECKING:
-    import torch
-
     from inpaintlab.checkpoints.checkpoint import Restored
 
 
-EXTREMES = 2  # best and as many worst pictures that are kept beside those that are spread over the pairs
+EXTREMES = 2  # kept pictures with the best metrics, and as many with the worst, besides those spread over the pairs
 
 
 def evaluate_checkpoint(
@@ -26,81 +31,75 @@ def evaluate_checkpoint(
     split: str = "test",
     device: str | torch.device = "cpu",
     label: str = "",
-    rank: int = 0,
-    world: int = 1,
     same_files: bool = False,
-) -> dict[str, Any]:
-    """Evaluate and write the results folder; one of the same weights that is there already is only read.
+) -> EvaluationResults:
+    """Evaluate and write the results folder; results of the same weights that are there already are only read.
 
     Args:
         restored: the generator and its training config.
-        test: plain data with `data` and `evaluation`; what `config.evaluation_key` reads.
+        test: plain data with the keys that `config.run_folder.evaluation_key` reads.
         folder: the results go to `folder/evaluation-<key>`.
-        rank, world: with several processes each evaluates its share, and the first one writes.
-        same_files: evaluate again if a picture or a mask file has changed since; their folders must be there.
-
-    Returns:
-        The content of `metrics.json`, with the results' folder under "folder".
+        label: in front of the progress bar.
+        same_files: evaluate again if a picture or mask file has changed since; the files must be there.
 
     Raises:
-        FileNotFoundError, UserError: if `data.manifest` names other pairs; see `read`.
+        FileNotFoundError, UserError: if a file is missing or `data.manifest` names other pairs; see `read_results`.
     """
     out = folder / f"evaluation-{evaluation_key(test)}"
     if split != "test":
         out = out.with_name(f"{out.name}-{split}")
-    summary = read_results(out)
-    if summary is not None and same_files:
-        from inpaintlab.evaluation.inputs import build_data, files_digest
-
-        here = build_data({"data": test["data"] | {"manifest": None}}).pairs(split)  # which is looked at below
-        if summary.get("files") != files_digest(here):
-            print(f"pictures or masks are not those of {out}; evaluating again", flush=True)
-            summary = None
-    if summary is None or summary["weights"] != restored.digest():
-        _evaluate(restored, test, out, split, device, label or f"evaluating {restored.system}", rank, world)
-        if rank:
-            return {}
-    summary = read_results(out, test["data"].get("manifest") if split == "test" else None)
-    assert summary is not None
-    return summary
+    results = read_results(out)
+    if results is not None and same_files and results.files != _files_now(test, split):
+        print(f"pictures or masks have changed since {out} was written; evaluating again", flush=True)
+        results = None
+    if results is None or results.weights != restored.digest():
+        _evaluate(restored, test, out, split, device, label or f"evaluating {restored.system}")
+    results = read_results(out, test["data"].get("manifest") if split == "test" else None)
+    assert results is not None
+    return results
 
 
 def evaluate_run(
-    config: dict[str, Any],
-    folder: Path,
-    *,
-    device: str | torch.device | None = None,
-    label: str = "",
-    rank: int = 0,
-    world: int = 1,
-) -> dict[str, Any]:
-    """Evaluate the last checkpoint of a finished run, as far as that is not done.
+    config: dict[str, Any], folder: Path, *, device: str | torch.device | None = None, label: str = ""
+) -> EvaluationResults:
+    """Evaluate the last checkpoint of a finished run, unless that is done.
 
     Args:
         config: of the run, plain.
         folder: of the run.
-        device: None takes what the run was trained on.
-        rank, world: see `evaluate_checkpoint`.
+        device: None takes the one that the run was trained on.
+        label: in front of the progress bar.
     """
     known = finished_evaluation(config, folder)
     if known is not None:  # a finished run does not change: no need to open its checkpoint
         return known
-    from inpaintlab.checkpoints import checkpoint
-    from inpaintlab.utils.device import resolve_device
-
     device = device or resolve_device(config["trainer"]["accelerator"])
-    last = folder / "checkpoints" / checkpoint.LAST
-    restored = checkpoint.load(last, average=config["evaluation"]["average"], device=device)
-    return evaluate_checkpoint(restored, config, folder, device=device, label=label, rank=rank, world=world)
+    return evaluate_checkpoint(_last(config, folder, device), config, folder, device=device, label=label)
 
 
-def finished_evaluation(config: dict[str, Any], folder: Path) -> dict[str, Any] | None:
-    """What `evaluate_run` returns, if that is done; None if not.
+def evaluate_run_together(config: dict[str, Any], folder: Path, *, device: torch.device, rank: int, world: int) -> None:
+    """Evaluate as `evaluate_run` does, in all processes of a training: each takes its share and the first one writes.
 
-    Raises:
-        FileNotFoundError, UserError: if `data.manifest` names other pairs; see `read`.
+    Args:
+        config, folder: of the run.
+        device: of this process.
+        rank, world: the number of this process, and of all processes.
     """
-    return read_results(folder / f"evaluation-{evaluation_key(config)}", config["data"].get("manifest"))
+    if finished_evaluation(config, folder) is None:
+        restored = _last(config, folder, device)
+        out = folder / f"evaluation-{evaluation_key(config)}"
+        _evaluate(restored, config, out, "test", device, f"evaluating {restored.system}", rank, world)
+
+
+def _last(config: dict[str, Any], folder: Path, device: str | torch.device) -> Restored:
+    path = folder / "checkpoints" / checkpoint.LAST
+    return checkpoint.load(path, average=config["evaluation"]["average"], device=device)
+
+
+def _files_now(test: dict[str, Any], split: str) -> str:
+    """The digest of the files as they are now; the manifest, which may name other pairs, is compared later."""
+    here = inputs.build_data({"data": test["data"] | {"manifest": None}})
+    return inputs.files_digest(here.pairs(split))
 
 
 def _evaluate(
@@ -110,37 +109,23 @@ def _evaluate(
     split: str,
     device: str | torch.device,
     label: str,
-    rank: int,
-    world: int,
+    rank: int = 0,
+    world: int = 1,
 ) -> None:
-    from inpaintlab.checkpoints import pretrained_files
-    from inpaintlab.evaluation import evaluator
-    from inpaintlab.evaluation.evaluator import evaluate_pairs
-    from inpaintlab.evaluation.inputs import build_data, files_digest, inceptions, masks_seen
-    from inpaintlab.evaluation.results import write_results
-    from inpaintlab.metrics import lpips
-    from inpaintlab.utils import provenance
-    from inpaintlab.utils.atomic_write import require_writable
-    from inpaintlab.utils.progress import Bar
-
     require_writable(out)
-    data = build_data(test)
+    data = inputs.build_data(test)
     options = test["evaluation"]
-    extractors = {metric: network.to(device) for metric, network in inceptions(test).items()}
-    perceptual = pretrained_files.lpips(test["weights"]["alexnet"]).to(device) if options[lpips.KEY] else None
+    networks = inputs.metric_networks(test, device)
     pairs = data.pairs(split)
-    if rank == 0:  # before the work, lest it be lost
-        of_files = {
-            "test_masks_in_training": masks_seen(restored, data.test_holes),
-            "files": files_digest(pairs),
-        }
+    if rank == 0:  # before the work, so that an error here does not lose it
+        seen, files = inputs.masks_seen(restored, data.test_holes), inputs.files_digest(pairs)
     with Bar(label, len(range(rank, len(pairs), world)), quiet=rank > 0) as bar:
-        result = evaluate_pairs(
+        evaluation = evaluator.evaluate_pairs(
             restored.generator,
             pairs,
             protocol=options["protocol"],
-            more={lpips.KEY: lpips.column(perceptual)} if perceptual else {},
-            extractors=extractors,
+            more=networks.columns(),
+            extractors=networks.extractors,
             batch_size=options["batch_size"],
             keep=options["keep"],
             extremes=EXTREMES if options["keep"] else 0,
@@ -153,26 +138,30 @@ def _evaluate(
     if rank:
         return
     if options["seconds"]:
-        result.seconds = evaluator.seconds_per_picture(restored.generator, pairs, device)
+        evaluation.seconds = evaluator.seconds_per_picture(restored.generator, pairs, device)
     training = restored.config
-    conditions = {
-        "system": restored.system,
-        "name": training["name"],
-        "scale": training["scale"]["name"],
-        "seed": training["seed"],
-        "batches": restored.batches,
-        "checkpoint": restored.path.name,
-        "weights": restored.digest(),
-        "average": options["average"],
-        "protocol": options["protocol"],
-        **{NETWORKS[metric]: network.origin for metric, network in extractors.items()},
-        **({"alexnet": perceptual.origin} if perceptual else {}),
-        **({"timed_on": provenance.processor(str(device))} if options["seconds"] else {}),
-        "split": split,
-        "size": data.geometry.size,
-        "pictures": type(data.pictures).__name__,
-        **of_files,
-        "precision": "32",
-        "conditions": provenance.conditions(),
-    }
-    write_results(out, result, conditions)
+    results = EvaluationResults(
+        folder=out,
+        means=evaluation.means(),
+        pairs=len(evaluation.pairs),
+        pairs_digest=evaluation.pairs_digest(),
+        system=restored.system,
+        name=training["name"],
+        scale=training["scale"]["name"],
+        seed=training["seed"],
+        batches=restored.batches,
+        checkpoint=restored.path.name,
+        weights=restored.digest(),
+        average=options["average"],
+        protocol=options["protocol"],
+        split=split,
+        size=data.geometry.size,
+        pictures=type(data.pictures).__name__,
+        test_masks_in_training=seen,
+        files=files,
+        precision="32",
+        conditions=provenance.conditions(),
+        networks=networks.origins(),
+        timed_on=provenance.processor(str(device)) if options["seconds"] else None,
+    )
+    write_results(results, evaluation)

@@ -17,26 +17,26 @@ from inpaintlab.sweep.jobs import Job
 from inpaintlab.utils.atomic_write import require_writable
 from inpaintlab.utils.process import stopped
 
-GRACE = 120.0  # seconds that a run has to save and end when the sweep is stopped
+GRACE = 120.0  # seconds for a run to save and end when the sweep is stopped
 
 
 class LocalLauncher:
-    """Runs of a sweep on this machine, each in a process group of its own.
+    """Runs the jobs of a sweep on this machine, each in its own process group.
 
-    With several at once, each gets its share of the processor cores and its own GPUs, if there are enough. SIGTERM and
-    Ctrl-C are passed on: the runs save and end. They also end if this process is killed (on Linux).
+    Runs at the same time share the processor cores, and each has its own GPUs if there are enough. On SIGTERM and
+    Ctrl-C the runs save a checkpoint and end. On Linux they also end if this process is killed.
 
     Args:
-        jobs: how many runs at once.
+        jobs: number of runs at the same time.
     """
 
     def __init__(self, jobs: int = 1) -> None:
         if jobs < 1:
-            raise UserError(f"{jobs} jobs at once must be at least 1")
+            raise UserError(f"hydra.launcher.jobs={jobs} must be at least 1")
         self.at_once = jobs
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Run all; settle each."""
+        """Run all jobs and settle each."""
         queue = list(jobs)
         running: dict[int, tuple[Job, subprocess.Popen[bytes]]] = {}
         before = signal.signal(signal.SIGTERM, _leave)
@@ -50,7 +50,7 @@ class LocalLauncher:
                     self._end(*running.pop(slot))
         finally:
             for _, process in running.values():
-                process.terminate()  # not its group: workers must live until it has saved
+                process.terminate()  # only the process itself: it needs its workers until it has saved
             for job, process in running.values():
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(GRACE)
@@ -76,7 +76,7 @@ class LocalLauncher:
 
     def _end(self, job: Job, process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what is left of its group
+            os.killpg(process.pid, signal.SIGKILL)  # worker processes that outlived it
         status = process.wait()
         killed = f"killed by {signal.Signals(-status).name}" if status < 0 else ""
         job.settle(status == 0, stopped(status), killed)

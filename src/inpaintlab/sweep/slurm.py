@@ -1,7 +1,7 @@
-"""The runs of a sweep as an array of SLURM jobs, through submitit.
+"""Run the jobs of a sweep as an array of SLURM jobs, through submitit.
 
-SLURM starts as many tasks as a run has processes, and Lightning connects them. Before a job's time is over, or when it
-is pre-empted, SLURM sends SIGUSR2: the run saves, submitit puts the job into the queue again, and it continues.
+SLURM starts one task per process of a run, and Lightning connects them. Before the time limit of a job, or when it is
+pre-empted, SLURM sends SIGUSR2: the run saves a checkpoint, submitit requeues the job, and the run continues.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from inpaintlab.sweep.jobs import Job
 from inpaintlab.utils.atomic_write import require_writable, write_text
 from inpaintlab.utils.process import explain
 
-TICKET = "slurm.json"  # in the folder of a run: its job, so that a sweep that is started again waits for it
+TICKET = "slurm.json"  # in the folder of a run: the number of its job, so that a restarted sweep waits for it
 POLL = 2.0  # seconds
-OF_ANY_CLUSTER = ("timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node")  # to submitit
+# Options that submitit accepts for any cluster; it wants the others with the prefix slurm_.
+OF_ANY_CLUSTER = ("timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node")
 
 
 class Task:
-    """What submitit runs in every task of a job, and again when the job was put back into the queue.
+    """The function that submitit runs in every task of a job, and again after a requeue.
 
     Args:
-        overrides: what `inpaintlab train` gets.
+        overrides: arguments of `inpaintlab train`.
     """
 
     def __init__(self, overrides: Sequence[str]) -> None:
@@ -42,25 +43,25 @@ class Task:
             sentence = explain(error)
             if sentence is None:
                 raise
-            raise UserError(sentence) from None  # the last line of the log
+            raise UserError(sentence) from None  # becomes the last line of the log
 
     def checkpoint(self) -> Any:
-        """Asked by submitit for what to do after the requeue: the same, since a run continues by itself."""
+        """Submitit asks what to run after the requeue: the same, since a run continues by itself."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
 
 class SlurmLauncher:
-    """Submits what is left of a sweep and waits for it; interrupted, it leaves the jobs in the queue.
+    """Submits the jobs of a sweep and waits for them; if it is interrupted, the jobs stay in the queue.
 
     Args:
-        folder: scripts and logs, seen by all nodes.
-        max_num_timeout: how often a job whose time is over goes back into the queue.
-        options: as submitit names them: nodes, tasks_per_node, gpus_per_node, partition, and so on.
+        folder: for scripts and logs; all nodes must see it.
+        max_num_timeout: how often a job that reaches its time limit is requeued.
+        options: of submitit: nodes, tasks_per_node, gpus_per_node, partition and so on.
 
     Raises:
-        UserError: if submitit is missing, this is no cluster, or an option is unknown.
+        UserError: if submitit is missing, SLURM is not available here, or an option is unknown.
     """
 
     def __init__(self, *, folder: str, max_num_timeout: int = 1000, **options: Any) -> None:
@@ -84,43 +85,53 @@ class SlurmLauncher:
             raise UserError(f"hydra/launcher=slurm: {error}") from None
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Submit those that are not in the queue already, wait for all, settle each."""
+        """Submit the jobs that are not in the queue yet, wait for all and settle each."""
         for job in jobs:
             self._require_fitting(job)
             require_writable(job.folder)
-        waiting = {job.folder: self._submitted_before(job) for job in jobs}
-        new = [job for job in jobs if waiting[job.folder] is None]
-        if new:
-            with self.executor.batch():
-                handles = [self.executor.submit(Task(job.overrides)) for job in new]
-            for job, handle in zip(new, handles, strict=True):
-                write_text(job.folder / TICKET, json.dumps({"job": handle.job_id}) + "\n")
-                waiting[job.folder] = handle
+        handles = self._submit(jobs)
         for job in jobs:
-            job.state, job.log = "in the queue", Path(waiting[job.folder].paths.stderr)
-            print(f"job {waiting[job.folder].job_id}: {job.name} (log: {job.log})", flush=True)
+            handle = handles[job.folder]
+            job.state, job.log = "in the queue", Path(handle.paths.stderr)
+            print(f"job {handle.job_id}: {job.name} (log: {job.log})", flush=True)
         left = list(jobs)
         while left:
             time.sleep(POLL)
-            for job in [job for job in left if waiting[job.folder].done()]:
+            for job in [job for job in left if handles[job.folder].done()]:
                 left.remove(job)
-                (job.folder / TICKET).unlink(missing_ok=True)
-                state = waiting[job.folder].watcher.get_state(waiting[job.folder].job_id, mode="cache")
-                cancelled = state.startswith("CANCELLED")
-                job.settle(state == "COMPLETED", cancelled, f"SLURM says {state}" if state != "UNKNOWN" else "")
-                print(f"  {job.state}: {job.name}" + (f": {job.reason}" if job.reason else ""), flush=True)
+                self._end(job, handles[job.folder])
+
+    def _submit(self, jobs: Sequence[Job]) -> dict[Path, Any]:
+        """Submitit's handle of each job by the folder of its run."""
+        known = {job.folder: self._submitted_before(job) for job in jobs}
+        handles = {folder: handle for folder, handle in known.items() if handle is not None}
+        new = [job for job in jobs if job.folder not in handles]
+        if new:
+            with self.executor.batch():
+                submitted = [self.executor.submit(Task(job.overrides)) for job in new]
+            for job, handle in zip(new, submitted, strict=True):
+                write_text(job.folder / TICKET, json.dumps({"job": handle.job_id}) + "\n")
+                handles[job.folder] = handle
+        return handles
+
+    def _end(self, job: Job, handle: Any) -> None:
+        (job.folder / TICKET).unlink(missing_ok=True)
+        state = handle.watcher.get_state(handle.job_id, mode="cache")
+        note = f"SLURM says {state}" if state != "UNKNOWN" else ""
+        job.settle(ended_well=state == "COMPLETED", was_stopped=state.startswith("CANCELLED"), note=note)
+        print(f"  {job.state}: {job.name}" + (f": {job.reason}" if job.reason else ""), flush=True)
 
     def _require_fitting(self, job: Job) -> None:
         trainer = job.config["trainer"]
         if (trainer["devices"], trainer["num_nodes"]) != (self.tasks, self.nodes):
             raise UserError(
-                f"{job.name} is to run in trainer.devices={trainer['devices']} processes on "
-                f"trainer.num_nodes={trainer['num_nodes']} nodes, and SLURM is asked for "
+                f"{job.name} runs with trainer.devices={trainer['devices']} and "
+                f"trainer.num_nodes={trainer['num_nodes']}, but SLURM would start "
                 f"hydra.launcher.tasks_per_node={self.tasks} and hydra.launcher.nodes={self.nodes}; make them equal"
             )
 
     def _submitted_before(self, job: Job) -> Any:
-        """The job of an earlier sweep that is still in the queue or running, or None."""
+        """Submitit's handle of a job from an earlier sweep that is still queued or running, or None."""
         ticket = job.folder / TICKET
         if not ticket.exists():
             return None

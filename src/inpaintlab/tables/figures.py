@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from inpaintlab.errors import UserError
+from inpaintlab.evaluation.results import EvaluationResults, read_per_picture
 from inpaintlab.tables.bootstrap import paired
 from inpaintlab.tables.results import Measured
 from inpaintlab.tables.spec import Table
@@ -34,7 +35,9 @@ def _against_hole(results: dict[str, Measured]) -> str:
         values = result.values.get("psnr")
         if values is None or len(result.bins) < 2:
             continue
-        shares = _shares(Path(next(iter(result.summaries.values()))["folder"]))
+        if result.first is None:
+            continue
+        shares = _shares(result.first)
         order = sorted(range(len(result.bins)), key=lambda place: shares[result.bins[place]])
         means = [paired(values[:, :, place], np.zeros_like(values[:, :, place])) for place in order]
         lines.append(
@@ -49,12 +52,11 @@ def _against_hole(results: dict[str, Measured]) -> str:
     return line_chart.svg(lines, "hole, % of the picture", "PSNR [dB], 95 % interval") if lines else ""
 
 
-def _shares(folder: Path) -> dict[str, float]:
+def _shares(results: EvaluationResults) -> dict[str, float]:
     """The mean share of the hole in each bin of an evaluation."""
     by_bin: dict[str, list[float]] = {}
-    with (folder / "per_picture.csv").open() as file:
-        for line in csv.DictReader(file):
-            by_bin.setdefault(line["bin"], []).append(float(line["hole_share"]))
+    for row in read_per_picture(results):
+        by_bin.setdefault(row.bin, []).append(row.hole_share)
     return {bin: float(np.mean(values)) for bin, values in by_bin.items()}
 
 
@@ -62,8 +64,8 @@ def _logged(results: dict[str, Measured], key: str, y_label: str, *, logarithmic
     """What the training of each row's first seed logged under `key`."""
     lines = []
     for label, result in results.items():
-        for summary in list(result.summaries.values())[:1]:
-            points = dict(_points(Path(summary["folder"]).parent, key))
+        if result.first is not None:
+            points = dict(_points(result.first.folder.parent, key))
             if len(points) > 1:
                 lines.append(line_chart.Line(label, sorted(points), [points[step] for step in sorted(points)]))
     return line_chart.svg(lines, "batches", y_label, logarithmic=logarithmic) if lines else ""
@@ -83,12 +85,8 @@ def folders(table: Table, results: dict[str, Measured]) -> dict[str, Path]:
     """Where the first evaluation of each measured network keeps its pictures, by row."""
     if table.kind == "protocols":  # one network
         return {}
-    measured = {row.label: results[row.label].summaries for row in table.rows}
-    return {
-        label: Path(next(iter(summaries.values()))["folder"]) / "pictures"
-        for label, summaries in measured.items()
-        if summaries
-    }
+    firsts = {row.label: results[row.label].first for row in table.rows}
+    return {label: first.folder / "pictures" for label, first in firsts.items() if first is not None}
 
 
 def kept(folder: Path) -> list[str]:

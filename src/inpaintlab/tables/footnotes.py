@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from inpaintlab.evaluation.evaluator import TIMED
+from inpaintlab.evaluation.results import EvaluationResults
 from inpaintlab.metrics import protocols
 from inpaintlab.metrics.fid import ENOUGH
 from inpaintlab.tables import consistency
 from inpaintlab.tables.results import AUTHORS, Measured
 from inpaintlab.tables.spec import LPIPS, OF_SETS, SECONDS, TRAINING_SECONDS, Table
+from inpaintlab.training.record import RunRecord
 
 BY_NETWORK = {  # name and way of the metrics that need a network
     "fid": ("FID", "Inception v3 of torch-fidelity"),
@@ -36,7 +38,7 @@ def footnotes(
     lines: list[str] = []
     measured = [result for result in results.values() if result.summaries]
     if measured:
-        runs = [result.record for result in measured]
+        runs = [result.record for result in measured if result.record]
         tests = [summary for result in measured for summary in result.summaries.values()]
         first = tests[0]
         if scale == "demo":
@@ -54,30 +56,32 @@ def footnotes(
         lines += _origins(results)
         seeds = sorted({seed for result in measured for seed in result.summaries})
         lines.append(
-            f"Training: {_all(run['batches'] for run in runs)} batches, {first['size']} px, seed "
-            f"{', '.join(map(str, seeds))}, precision {_all(run['precision']['precision'] for run in runs)} on "
+            f"Training: {_all(run.batches for run in runs)} batches, {first.size} px, seed "
+            f"{', '.join(map(str, seeds))}, precision {_all(run.precision.precision for run in runs)} on "
             f"{_all(_device(run) for run in runs)}."
         )
         lines.append(
-            f"Evaluation: {first['pairs']} pairs of picture and hole, the same for all rows (digest "
-            f"{first['pairs_digest']}), {first['pictures']}, holes `{table.masks}`, float32; `all` is the mean over "
+            f"Evaluation: {first.pairs} pairs of picture and hole, the same for all rows (digest "
+            f"{first.pairs_digest}), {first.pictures}, holes `{table.masks}`, float32; `all` is the mean over "
             "the bins."
         )
         named = [table.protocols] if isinstance(table.protocols, str) else table.protocols
         lines += [f"Protocol `{name}`: {protocols.find(name).description}." for name in named]
-        seen = {test.get("test_masks_in_training", False) for test in tests}
+        seen = {test.test_masks_in_training for test in tests}
         if seen != {False}:
             answer = _all({True: "yes", False: "no", None: "not known"}[value] for value in seen)
             lines.append(f"Masks of the test set seen in training: {answer}.")
         lines += [_by_network(metric, name, tests, measured) for metric, name in table.networks.items()]
         if SECONDS in {metric.key for metric in table.metrics}:
-            threads = _all(f"{test['conditions']['threads']}" for test in tests)
-            where = _all(test["timed_on"] for test in tests)
+            threads = _all(f"{test.conditions.threads}" for test in tests)
+            where = _all(test.timed_on for test in tests)
             lines.append(f"Seconds: one picture at a time, float32, {where}, {threads} thread(s), median of {TIMED}.")
         if TRAINING_SECONDS in {metric.key for metric in table.metrics}:
             lines.append("Training time: per picture of a batch, waiting for data included, median over the log.")
         lines += _remarks(results)
-        commits = _all(what["conditions"]["commit"] for what in (*runs, *tests))
+        commits = _all(
+            conditions.commit for conditions in [what.conditions for what in runs] + [what.conditions for what in tests]
+        )
         lines.append(f"Commit {commits}, {_dates(tests)}.")
     if table.reference and measured:
         lines.append(
@@ -105,10 +109,10 @@ def _verdicts(table: Table) -> str:
     return f"`as published` means within {tolerances}; beyond that a number is `better` or `worse`."
 
 
-def _device(run: dict[str, Any]) -> str:
+def _device(run: RunRecord) -> str:
     """With the number of threads of a processor: another number sums in another order, which a training magnifies."""
-    threads = run["conditions"]["threads"]
-    return f"{run['device']}, {threads} thread{'s' * (threads > 1)}" if run["device"] == "cpu" else str(run["device"])
+    threads = run.conditions.threads
+    return f"{run.device}, {threads} thread{'s' * (threads > 1)}" if run.device == "cpu" else run.device
 
 
 def _origins(results: dict[str, Measured]) -> list[str]:
@@ -117,17 +121,17 @@ def _origins(results: dict[str, Measured]) -> list[str]:
     return [f"Not trained here, the authors' weights evaluated: {'; '.join(theirs)}."] if theirs else []
 
 
-def _by_network(metric: str, name: str, tests: list[dict[str, Any]], measured: list[Measured]) -> str:
+def _by_network(metric: str, name: str, tests: list[EvaluationResults], measured: list[Measured]) -> str:
     """With which network a metric was measured, of how many pictures, or why there is no number."""
     label, way = BY_NETWORK[metric]
     if metric in measured[0].absent:
         return f"{label}: not available: {measured[0].absent[metric]}"
-    text = f"{label}: {way}, {_all(test[name] for test in tests)}"
-    count = tests[0]["pairs"] // (len(tests[0]["means"]) - 1)
+    text = f"{label}: {way}, {_all(test.networks[name] for test in tests)}"
+    count = tests[0].pairs // (len(tests[0].means) - 1)
     if metric in OF_SETS:
         text += f", n = {count} per bin; `all` is that of all pairs"
     text += "."
-    if any("untrained" in test[name] for test in tests):
+    if any("untrained" in test.networks[name] for test in tests):
         text += f" AN UNTRAINED NETWORK: these numbers are no {label} and can be compared with no other table."
     if metric in OF_SETS and count < ENOUGH:
         text += f" With fewer than {ENOUGH} pictures FID is biased upwards: only for ranking rows of this table."
@@ -138,7 +142,7 @@ def _remarks(results: dict[str, Measured]) -> list[str]:
     """Each remark once, with the rows that it holds for."""
     rows: dict[str, list[str]] = {}
     for label, result in results.items():
-        for remark in result.record.get("remarks", ()):
+        for remark in result.remarks:
             rows.setdefault(remark, []).append(label)
     measured = [label for label, result in results.items() if result.summaries]
     return [f"{'All measured rows' if of == measured else ', '.join(of)}: {remark}." for remark, of in rows.items()]
@@ -149,6 +153,6 @@ def _all(values: Iterable[Any]) -> str:
     return " / ".join(dict.fromkeys(map(str, values)))
 
 
-def _dates(tests: Iterable[dict[str, Any]]) -> str:
-    dates = sorted(test["conditions"]["date"][:10] for test in tests)
+def _dates(tests: Iterable[EvaluationResults]) -> str:
+    dates = sorted(test.conditions.date[:10] for test in tests)
     return dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"

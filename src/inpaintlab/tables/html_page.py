@@ -7,7 +7,6 @@ what the browser compares is exactly what was measured.
 from __future__ import annotations
 
 import base64
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from inpaintlab.evaluation.results import PictureRow, read_per_picture
 from inpaintlab.tables import figures, text_formats
 from inpaintlab.tables.cells import Cell, difference
 from inpaintlab.tables.claims import Answer
@@ -77,7 +77,7 @@ def _columns(table: Table) -> list[dict[str, Any]]:
 
 def _row(table: Table, results: dict[str, Measured], found: Sequence[Cell], label: str) -> dict[str, Any]:
     result = results[label]
-    parameters = result.record.get("parameters")
+    parameters = result.parameters
     values: list[dict[str, Any]] = []
     if table.kind == "comparison":
         values.append({"value": parameters, "text": f"{parameters / 1e6:.3f}" if parameters else text_formats.NONE})
@@ -108,13 +108,13 @@ def _row(table: Table, results: dict[str, Measured], found: Sequence[Cell], labe
 
 def _about(result: Measured) -> str:
     """What stands behind a row, for the reader who asks."""
-    if not result.summaries:
+    first = result.first
+    if first is None or result.record is None:
         return result.missing or "not measured here"
-    first = next(iter(result.summaries.values()))
     return (
-        f"{result.origin}; seeds {', '.join(map(str, result.summaries))}; {result.record['batches']} batches; protocol "
-        f"{first['protocol']}; {first['pairs']} pairs ({first['pairs_digest']}); scale {first['scale']}; commit "
-        f"{first['conditions']['commit']}"
+        f"{result.origin}; seeds {', '.join(map(str, result.summaries))}; {result.record.batches} batches; protocol "
+        f"{first.protocol}; {first.pairs} pairs ({first.pairs_digest}); scale {first.scale}; commit "
+        f"{first.conditions.commit}"
     )
 
 
@@ -126,25 +126,24 @@ def _pictures(table: Table, results: dict[str, Measured]) -> dict[str, Any]:
     pictures: dict[str, dict[str, Any]] = {}
     ends = []
     for label, folder in places.items():
-        with (folder.parent / "per_picture.csv").open() as file:
-            lines = list(csv.DictReader(file))
-        metrics = [name for name in lines[0] if name not in ("picture", "bin", "hole_share")]
+        first = results[label].first
+        assert first is not None  # or it would have no folder
+        rows = read_per_picture(first)
         for number in numbers[label]:
-            line = lines[int(number)]
+            row = rows[int(number)]
             picture = pictures.setdefault(
                 number,
                 {
-                    "name": line["picture"],
-                    "bin": line["bin"],
-                    "share": float(line["hole_share"]),
+                    "name": row.picture,
+                    "bin": row.bin,
+                    "share": row.hole_share,
                     "truth": _uri(folder / f"{number}-truth.png"),
                     "hole": _uri(folder / f"{number}-hole.png"),
                     "results": {},
                 },
             )
-            values = {name: float(line[name]) for name in metrics}
-            picture["results"][label] = {"uri": _uri(folder / f"{number}-result.png"), "values": values}
-        ends += _ends(label, lines, numbers[label], "psnr" if "psnr" in metrics else metrics[0])
+            picture["results"][label] = {"uri": _uri(folder / f"{number}-result.png"), "values": row.values}
+        ends += _ends(label, rows, numbers[label], "psnr" if "psnr" in rows[0].values else next(iter(rows[0].values)))
     order = sorted(pictures)
     return {
         "pictures": [pictures[number] for number in order],
@@ -152,16 +151,16 @@ def _pictures(table: Table, results: dict[str, Measured]) -> dict[str, Any]:
     }
 
 
-def _ends(label: str, lines: Sequence[dict[str, str]], kept: Sequence[str], key: str) -> list[dict[str, Any]]:
+def _ends(label: str, rows: Sequence[PictureRow], kept: Sequence[str], key: str) -> list[dict[str, Any]]:
     """The kept pictures that lie furthest above and below the mean of their bin."""
     by_bin: dict[str, list[float]] = {}
-    for line in lines:
-        by_bin.setdefault(line["bin"], []).append(float(line[key]))
+    for row in rows:
+        by_bin.setdefault(row.bin, []).append(row.values[key])
     means = {bin: float(np.mean(values)) for bin, values in by_bin.items()}
 
     def gain(number: str) -> float:
-        line = lines[int(number)]
-        return float(line[key]) - means[line["bin"]]
+        row = rows[int(number)]
+        return row.values[key] - means[row.bin]
 
     order = sorted(kept, key=gain, reverse=True)
     count = min(ENDS, len(order) // 2)
@@ -171,8 +170,8 @@ def _ends(label: str, lines: Sequence[dict[str, str]], kept: Sequence[str], key:
             "row": label,
             "kind": kind,
             "picture": number,
-            "text": f"{key} {float(lines[int(number)][key]):.2f}, {gain(number):+.2f} to the mean at "
-            f"{lines[int(number)]['bin']}",
+            "text": f"{key} {rows[int(number)].values[key]:.2f}, {gain(number):+.2f} to the mean at "
+            f"{rows[int(number)].bin}",
         }
         for kind, number in (chosen if count else [])
     ]

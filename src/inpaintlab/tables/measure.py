@@ -1,25 +1,52 @@
-"""Fill the cells of a table: train the rows that lack a finished run, evaluate all on the same pairs."""
+"""Measure a table: train the rows that lack a finished run and evaluate all rows on the same pairs."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from inpaintlab.checkpoints import pretrained_files
+from inpaintlab.checkpoints import checkpoint, pretrained_files
 from inpaintlab.config.compose import compose_config
 from inpaintlab.config.plain import to_plain
 from inpaintlab.config.run_folder import run_folder
 from inpaintlab.errors import UserError
+from inpaintlab.evaluation.results import EvaluationResults, finished_evaluation
 from inpaintlab.sweep.jobs import BEFORE, DONE, Launcher, run_jobs
 from inpaintlab.tables import wandb_table
-from inpaintlab.tables.results import AUTHORS, Measured, add_training_time, by_protocol, fill
+from inpaintlab.tables.results import AUTHORS, Measured, by_protocol, fill, with_training_time
 from inpaintlab.tables.spec import SECONDS, TRAINING_SECONDS, Row, Table
+from inpaintlab.training import record
+from inpaintlab.utils.device import resolve_device
 from inpaintlab.utils.process import explain
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One training of a row.
+
+    Args:
+        row, seed: what is trained.
+        overrides: of `inpaintlab train`.
+        config: composed from them.
+        label: in front of progress bars and errors.
+    """
+
+    row: Row
+    seed: int
+    overrides: list[str]
+    config: DictConfig
+    label: str
+
+    @property
+    def folder(self) -> Path:
+        return run_folder(self.config)
 
 
 def measure(
@@ -35,9 +62,12 @@ def measure(
     """Measure all rows, by label. A row that fails says why and leaves the others alone.
 
     Args:
-        given: checkpoints by row label; such a row is evaluated, not trained.
-        launcher: trains and evaluates the rows, each in a process of its own; None does it here, one after another.
-        train: whether to train and evaluate what is not there; otherwise it is only read.
+        scale: name of the scale.
+        seeds: of the trainings of each row.
+        overrides: config overrides for all rows.
+        given: row label -> checkpoint that is evaluated instead of training the row.
+        launcher: trains and evaluates the rows, each in its own process; None does it here, one after another.
+        train: whether to train and evaluate what is missing; otherwise existing results are only read.
 
     Raises:
         UserError: if an override is wrong, before anything is trained, or if rows were evaluated on different pairs.
@@ -47,12 +77,36 @@ def measure(
     if table.kind == "quoted":
         return {row.label: Measured() for row in table.rows}
     given = given or {}
+    runs = _runs(table, scale, seeds, overrides, given)
+    absent = _ask_for_metrics(table, [run.config for run in runs])
+    failed = _launch(table, runs, launcher) if launcher is not None and runs else {}
+    results = {row.label: Measured() for row in table.rows}
+    for run in runs:
+        _measure_run(table, run, results[run.row.label], failed.get(run.folder), train)
+    for label, path in given.items():
+        config, system = _config_of_given(table, scale, overrides, label)
+        absent = _ask_for_metrics(table, [config])
+        results[label] = _evaluate_given(config, path, system, f"{label}, evaluating {path.name}")
+    for label, result in results.items():
+        if result.summaries:
+            result.absent = absent
+            fill(result, label)
+    wandb_table.log(table, results)
+    _require_same_pairs(table, results)
+    return by_protocol(table, results[table.rows[0].label]) if table.kind == "protocols" else results
+
+
+def _runs(
+    table: Table, scale: str, seeds: Sequence[int], overrides: Sequence[str], given: Mapping[str, Path]
+) -> list[_Run]:
+    """The trainings that the table needs, with their configs."""
     rows = [row for row in table.rows if row.experiment and row.label not in given]
     if table.kind == "protocols":
         rows = rows[:1]  # one evaluation measures them all
     jobs = [(row, seed) for row in rows for seed in seeds]
-    job_overrides = [
-        [
+    runs = []
+    for number, (row, seed) in enumerate(jobs, 1):
+        own = [
             f"experiment={row.experiment}",
             f"masks={table.masks}",
             f"scale={scale}",
@@ -60,71 +114,87 @@ def measure(
             *overrides,
             f"seed={seed}",
         ]
-        for row, seed in jobs
-    ]
-    composed = [compose_config(of_job) for of_job in job_overrides]
-    absent = _prepare(table, composed)
-    lost: dict[Path, str] = {}
-    if launcher is not None and composed:
-        wanted = to_plain(composed[0])["evaluation"]
-        names = table.protocols if isinstance(table.protocols, str) else f"[{','.join(table.protocols)}]"
-        asked = [f"evaluation.{metric}={wanted[metric]}" for metric in (*pretrained_files.NETWORKS, SECONDS)]
-        test = [f"evaluation.protocol={names}", *asked, "evaluate=true"]
-        runs = run_jobs([[*of_job, *test] for of_job in job_overrides], launcher)
-        lost = {run.folder: run.reason or run.state for run in runs if run.state not in (DONE, BEFORE)}
-    results = {row.label: Measured() for row in table.rows}
-    for number, ((row, seed), config) in enumerate(zip(jobs, composed, strict=True), 1):
-        part = f"row {number} of {len(jobs)}: {row.label}" + (f", seed {seed}" if len(seeds) > 1 else "")
-        try:
-            if run_folder(config) in lost:
-                raise UserError(lost[run_folder(config)])
-            summary = _read(config) or (_train(config, part) if train else None)
-            if summary is None:
-                continue
-            if TRAINING_SECONDS in {metric.key for metric in table.metrics}:
-                add_training_time(summary, run_folder(config))
-            results[row.label].summaries[seed] = summary
-            results[row.label].record = json.loads((run_folder(config) / "run.json").read_text())
-        except Exception as error:
-            sentence = explain(error)
-            if sentence is None:
-                raise
-            results[row.label].missing = sentence
-            print(f"{part}: not available: {sentence}", file=sys.stderr)
-    for label, path in given.items():
-        first = next(row.experiment for row in table.rows if row.experiment)
-        own = next(row.experiment for row in table.rows if row.label == label)
-        config, of_row = (
-            compose_config([f"experiment={name}", f"masks={table.masks}", f"scale={scale}", *overrides])
-            for name in (first, own or first)
-        )
-        system = of_row.system if own else None
-        absent = _prepare(table, [config])
-        results[label] = _evaluated(config, path, system, f"{label}, evaluating {path.name}")
-    for label, result in results.items():
-        if result.summaries:
-            result.absent = absent
-            fill(result, label)
-    wandb_table.log(table, results)
-    digests = {summary["pairs_digest"] for result in results.values() for summary in result.summaries.values()}
+        label = f"row {number} of {len(jobs)}: {row.label}" + (f", seed {seed}" if len(seeds) > 1 else "")
+        runs.append(_Run(row, seed, own, compose_config(own), label))
+    return runs
+
+
+def _ask_for_metrics(table: Table, configs: Sequence[DictConfig]) -> dict[str, str]:
+    """Turn on the table's metrics in the configs; return metric -> why it cannot be measured."""
+    absent = {}
+    for config in configs:
+        for metric, network in table.networks.items():
+            absent[metric] = pretrained_files.missing(network, config.weights[network])
+            config.evaluation[metric] = not absent[metric]
+        config.evaluation.protocol = table.protocols
+        config.evaluation.seconds = any(metric.key == SECONDS for metric in table.metrics)
+    return {metric: reason for metric, reason in absent.items() if reason}
+
+
+def _launch(table: Table, runs: Sequence[_Run], launcher: Launcher) -> dict[Path, str]:
+    """Train and evaluate the runs through the launcher; return folder -> reason of those that are not finished."""
+    wanted = runs[0].config.evaluation
+    names = table.protocols if isinstance(table.protocols, str) else f"[{','.join(table.protocols)}]"
+    asked = [f"evaluation.{metric}={wanted[metric]}" for metric in (*pretrained_files.NETWORKS, SECONDS)]
+    test = [f"evaluation.protocol={names}", *asked, "evaluate=true"]
+    jobs = run_jobs([[*run.overrides, *test] for run in runs], launcher)
+    return {job.folder: job.reason or job.state for job in jobs if job.state not in (DONE, BEFORE)}
+
+
+def _measure_run(table: Table, run: _Run, result: Measured, failure: str | None, train: bool) -> None:
+    """Put the results of a run into those of its row, or the reason why there are none.
+
+    Args:
+        failure: why the launcher did not finish the run, or None.
+        train: whether to train and evaluate if there are no results yet.
+    """
+    try:
+        if failure is not None:
+            raise UserError(failure)
+        results = _read(run.config) or (_train(run.config, run.label) if train else None)
+        if results is None:
+            return
+        if TRAINING_SECONDS in {metric.key for metric in table.metrics}:
+            results = with_training_time(results, run.folder)
+        result.record = record.read(run.folder)
+        result.summaries[run.seed] = results
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        result.missing = sentence
+        print(f"{run.label}: not available: {sentence}", file=sys.stderr)
+
+
+def _config_of_given(table: Table, scale: str, overrides: Sequence[str], label: str) -> tuple[DictConfig, str | None]:
+    """The config that describes the test pairs for a given checkpoint, and the system that it must be of, if known."""
+    first = next(row.experiment for row in table.rows if row.experiment)
+    own = next(row.experiment for row in table.rows if row.label == label)
+    config, of_row = (
+        compose_config([f"experiment={name}", f"masks={table.masks}", f"scale={scale}", *overrides])
+        for name in (first, own or first)
+    )
+    return config, of_row.system if own else None
+
+
+def _require_same_pairs(table: Table, results: Mapping[str, Measured]) -> None:
+    digests = {summary.pairs_digest for result in results.values() for summary in result.summaries.values()}
     if len(digests) > 1:
         raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
-    if table.kind == "protocols":
-        return by_protocol(table, results[table.rows[0].label])
-    return results
 
 
 def with_given(table: Table, given: Mapping[str, Path]) -> tuple[Table, dict[str, Path]]:
-    """The table and its checkpoints, where each checkpoint of authors' weights has got a row of its own.
+    """Give every checkpoint of authors' weights its own row; return the table and row label -> checkpoint.
 
-    A row is trained here or it is the authors'; the published number stands in both. The row that such a checkpoint
-    was given for is no longer measured.
+    The new row and the row that the checkpoint was given for both show the published number, and the latter is no
+    longer measured. A checkpoint that was trained here stays in its row.
+
+    Args:
+        given: row label -> checkpoint.
 
     Raises:
         UserError: for a row that the table does not have.
     """
-    from inpaintlab.checkpoints import checkpoint
-
     labels = [row.label for row in table.rows]
     for label in given:
         if label not in labels:
@@ -143,60 +213,51 @@ def with_given(table: Table, given: Mapping[str, Path]) -> tuple[Table, dict[str
     return replace(table, rows=tuple(rows)), paths
 
 
-def _prepare(table: Table, composed: Sequence[Any]) -> dict[str, str]:
-    """Say in the configs what the table wants measured; why a metric cannot be, by metric."""
-    absent = {}
-    for config in composed:
-        for metric, network in table.networks.items():
-            absent[metric] = pretrained_files.missing(network, config.weights[network])
-            config.evaluation[metric] = not absent[metric]
-        config.evaluation.protocol = table.protocols
-        config.evaluation.seconds = any(metric.key == SECONDS for metric in table.metrics)
-    return {metric: reason for metric, reason in absent.items() if reason}
-
-
-def _read(config: Any) -> dict[str, Any] | None:
-    """The content of `metrics.json`, if the run is finished and evaluated: it does not change any more."""
-    from inpaintlab.evaluation.run import finished_evaluation
-    from inpaintlab.training.run import finished_run
-
+def _read(config: DictConfig) -> EvaluationResults | None:
+    """The results of a run that is finished and evaluated, or None."""
     folder = run_folder(config)
-    if not finished_run(folder):
-        return None
-    return finished_evaluation(to_plain(config), folder)
+    return finished_evaluation(to_plain(config), folder) if record.finished_run(folder) else None
 
 
-def _train(config: Any, part: str) -> dict[str, Any]:
-    """Train and evaluate one run, as far as that is not done; the content of its `metrics.json`."""
+def _train(config: DictConfig, label: str) -> EvaluationResults:
+    """Train and evaluate one run, unless that is done."""
     from inpaintlab.evaluation.run import evaluate_run
-    from inpaintlab.training.run import finished_run, run_training
+    from inpaintlab.training import run
 
     folder = run_folder(config)
-    if not finished_run(folder):
-        run_training(config, f"{part}, training")
-    return evaluate_run(to_plain(config), folder, label=f"{part}, evaluating")
+    if not record.finished_run(folder):
+        run.run_training(config, f"{label}, training")
+    return evaluate_run(to_plain(config), folder, label=f"{label}, evaluating")
 
 
-def _evaluated(config: Any, path: Path, system: str | None, label: str) -> Measured:
-    """Evaluate a checkpoint that is given, one of the row's system, on the pairs that `config` describes."""
-    from inpaintlab.checkpoints import checkpoint
+def _evaluate_given(config: DictConfig, path: Path, system: str | None, label: str) -> Measured:
+    """Evaluate a given checkpoint on the pairs that `config` describes.
+
+    Args:
+        system: refuse a checkpoint of any other.
+    """
     from inpaintlab.evaluation.run import evaluate_checkpoint
-    from inpaintlab.utils.device import resolve_device
 
     test = to_plain(config)
     device = resolve_device(test["trainer"]["accelerator"])
     restored = checkpoint.load(path, system=system, device=device)
     folder = Path(test["output"]) / "checkpoints" / f"{path.stem}-{restored.digest()}"
-    summary = evaluate_checkpoint(restored, test, folder, device=device, label=label)
-    record = {
-        "batches": restored.batches,
-        "parameters": sum(p.numel() for p in restored.generator.parameters()),
-        "precision": {"precision": "as in the checkpoint"},
-        "device": device,
-        "conditions": summary["conditions"],
-        "remarks": [f"evaluated from {path.name} (weights {restored.digest()}), not trained by this command"],
-    }
-    return Measured({int(summary["seed"]): summary}, record=record)
+    results = evaluate_checkpoint(restored, test, folder, device=device, label=label)
+    of_run = record.RunRecord(
+        state=record.FINISHED,
+        name=results.name,
+        scale=results.scale,
+        seed=results.seed,
+        batches=restored.batches,
+        remarks=[f"evaluated from {path.name} (weights {restored.digest()}), not trained by this command"],
+        parameters=sum(p.numel() for p in restored.generator.parameters()),
+        precision=record.Precision("as in the checkpoint", channels_last=False, why="not trained by this command"),
+        compiled=False,
+        device=device,
+        test_masks_in_training=results.test_masks_in_training,
+        conditions=results.conditions,
+    )
+    return Measured({results.seed: results}, record=of_run)
 
 
 def _count(table: Table, row: Row) -> dict[str, float]:

@@ -38,7 +38,7 @@ def reproduce(
     Returns:
         The number of rows that could not be measured.
     """
-    from inpaintlab.config.compose import make_launcher
+    from inpaintlab.sweep.jobs import make_launcher
     from inpaintlab.tables import spec
     from inpaintlab.tables.measure import measure, with_given
     from inpaintlab.tables.publish import update_pages

@@ -41,7 +41,7 @@ def lines(table: Table, results: dict[str, Measured], found: Sequence[Cell]) -> 
     for row in table.rows:
         line = [row.label]
         if _has_parameters(table):
-            parameters = results[row.label].record.get("parameters")
+            parameters = results[row.label].parameters
             line.append(f"{parameters / 1e6:.3f} M" if parameters else NONE)
         for cell in (cell for cell in found if cell.row is row):
             digits = cell.metric.decimals
@@ -197,7 +197,7 @@ def as_csv(table: Table, results: dict[str, Measured], found: Sequence[Cell], sc
     records: list[dict[str, Any]] = []
     for cell in found:
         result = results[cell.row.label]
-        first: dict[str, Any] = next(iter(result.summaries.values()), {})
+        first = result.first
         against = cell.against
         records.append(
             {
@@ -217,13 +217,13 @@ def as_csv(table: Table, results: dict[str, Measured], found: Sequence[Cell], sc
                 "low": _text(against.low if against else None),
                 "high": _text(against.high if against else None),
                 "scale": scale if cell.measured is not None else "",
-                "protocol": first.get("protocol", ""),
-                "data": f"{first['pictures']} {first['split']} {first['size']} px" if first else "",
+                "protocol": first.protocol if first else "",
+                "data": f"{first.pictures} {first.split} {first.size} px" if first else "",
                 "seeds": " ".join(map(str, result.summaries)),
-                "pairs": first.get("pairs", ""),
-                "pairs_digest": first.get("pairs_digest", ""),
-                "parameters": result.record.get("parameters", ""),
-                "commit": first.get("conditions", {}).get("commit", ""),
+                "pairs": first.pairs if first else "",
+                "pairs_digest": first.pairs_digest if first else "",
+                "parameters": result.parameters or "",
+                "commit": first.conditions.commit if first else "",
                 "missing": result.missing or result.absent.get(cell.metric.key, ""),
             }
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -11,6 +10,7 @@ import yaml
 from inpaintlab.tables.spec import Row, Table
 
 if TYPE_CHECKING:
+    from inpaintlab.evaluation.results import EvaluationResults
     from inpaintlab.tables.results import Measured
 
 COLUMNS = (
@@ -29,7 +29,7 @@ def log(table: Table, results: Mapping[str, Measured]) -> None:
     """Add the table `results/<table>` to the W&B run of every row and seed that has one."""
     for row in table.rows:
         for seed, summary in results[row.label].summaries.items():
-            folder = Path(summary["folder"]).parent
+            folder = summary.folder.parent
             if (folder / "wandb").is_dir():
                 from inpaintlab.tracking import loggers
 
@@ -38,14 +38,14 @@ def log(table: Table, results: Mapping[str, Measured]) -> None:
                     loggers.log_results(config, folder, table.id, COLUMNS, lines(table, row, seed, summary))
 
 
-def lines(table: Table, row: Row, seed: int, summary: Mapping[str, Any]) -> list[list[Any]]:
+def lines(table: Table, row: Row, seed: int, summary: EvaluationResults) -> list[list[Any]]:
     """One line for each metric and bin of the table."""
     found = []
     for metric in table.metrics:
         for bin in table.bins:
-            measured = summary["means"].get(bin, {}).get(metric.key)
+            measured = summary.means.get(bin, {}).get(metric.key)
             published = row.published.get(metric.key, {}).get(bin)
             difference = None if measured is None or published is None else measured - published
             place = [table.id, row.label, row.experiment, seed, metric.key, bin]
-            found.append([*place, published, measured, difference, summary["protocol"], summary["pairs_digest"]])
+            found.append([*place, published, measured, difference, summary.protocol, summary.pairs_digest])
     return found

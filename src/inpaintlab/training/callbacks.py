@@ -1,6 +1,6 @@
-"""What happens beside the training loop: checkpoints, progress, sample pictures, validation.
+"""Callbacks of a training: checkpoints, progress bar, speed, sample pictures and validation.
 
-Everything is counted in batches done, which the module keeps and a checkpoint restores.
+All intervals are counted in finished batches, which the module keeps and a checkpoint restores.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from inpaintlab.visualization import picture_grid
 
 
 def due(batches: int, every: int, total: int) -> bool:
-    """Whether something that happens every so-many batches (0 = never) and at the end happens now."""
+    """Whether a callback acts now that acts every `every` batches (0 = never) and after the last one."""
     return every > 0 and (batches % every == 0 or batches == total)
 
 
 class Checkpoints(pl.Callback):
-    """Keeps the last two checkpoints, each with the config that made it.
+    """Keeps the last two checkpoints, each with its config.
 
     Args:
-        folder: where.
-        every: batches; the last batch is always saved.
+        folder: in which they are written.
+        every: number of batches between two of them, 0 = none; the last batch is always saved.
         total: batches of the whole training.
-        about: what `checkpoint.describe` returned.
+        about: from `checkpoint.describe`.
     """
 
     def __init__(self, folder: Path, every: int, total: int, about: dict[str, Any]) -> None:
@@ -55,10 +55,10 @@ class Checkpoints(pl.Callback):
             self.save(trainer)
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Write a checkpoint under a temporary name, then move the last one back and this one in."""
+        """Write a checkpoint under a temporary name, rename the last one to the previous one, and this one to last."""
         last = self.folder / checkpoint.LAST
         temporary = self.folder / f".{checkpoint.LAST}.new"
-        trainer.save_checkpoint(temporary)  # on all ranks; the first one writes
+        trainer.save_checkpoint(temporary)  # in all processes; the first one writes
         if trainer.is_global_zero:
             if last.exists():
                 os.replace(last, self.folder / checkpoint.PREVIOUS)
@@ -71,7 +71,7 @@ class Progress(pl.Callback):
 
     Args:
         label: in front of the bar.
-        total: batches.
+        total: batches of the whole training.
     """
 
     def __init__(self, label: str, total: int) -> None:
@@ -95,10 +95,10 @@ class Progress(pl.Callback):
 
 
 class Speed(pl.Callback):
-    """Notes pictures per second, the share of the time spent waiting for data, and memory, since the last logged batch.
+    """Logs pictures per second, the share of time spent waiting for data, and memory, since the last logged batch.
 
     Args:
-        batch_size: the total.
+        batch_size: the total over all processes.
     """
 
     def __init__(self, batch_size: int) -> None:
@@ -133,14 +133,15 @@ class Speed(pl.Callback):
 
 
 class Samples(pl.Callback):
-    """Every so often, the same pictures with the same holes: input, result and truth as one PNG.
+    """Writes input, result and truth of always the same pairs as one PNG file.
 
     Args:
-        folder: where.
-        every, total: batches.
-        count: pictures, spread over the validation pairs.
+        folder: in which the files are written.
+        every: number of batches between two files, 0 = none.
+        total: batches of the whole training.
+        count: number of pairs, spread evenly over the validation pairs.
         data: gives the pairs.
-        average: whose weights to show instead of those in training, or None.
+        average: holds the averaged weights to show; None shows the current weights.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class Samples(pl.Callback):
         assert isinstance(module, InpaintingModule)
         if not due(module.batches_done, self.every, self.total):
             return
-        module.check_health()  # says of a broken generator since when, and by which term
+        module.check_health()  # names the cause of a broken generator, which its pictures would only show
         if not trainer.is_global_zero:
             return
         pairs = self.data.pairs("val")
@@ -175,13 +176,14 @@ class Samples(pl.Callback):
 
 
 class Validation(pl.Callback):
-    """Every so often, the metrics on the validation pairs, logged as `val/<metric>/<bin>`; shared among processes.
+    """Logs the metrics on the validation pairs as `val/<metric>/<bin>`; the processes share the work.
 
     Args:
-        every, total: batches.
+        every: number of batches between two validations, 0 = none.
+        total: batches of the whole training.
         data: gives the pairs.
-        protocol: of the metrics, or several.
-        average: whose weights to evaluate instead of those in training, or None.
+        protocol: name of the metric protocol, or of several.
+        average: holds the averaged weights to evaluate; None evaluates the current weights.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""Stopping when asked to: SIGTERM, Ctrl-C, or a scheduler's warning, saves within one batch and ends the process.
+"""Stop a training on SIGTERM, Ctrl-C or a scheduler's signal: save after the current batch and end the process.
 
-A second Ctrl-C ends at once. The exit status is 128 + the signal's number, 143 for SIGTERM, as of any program that a
-signal ends: a launcher reads it as "stopped", not "failed", and the same command continues the run. A launcher that
-runs us inside its own process and has installed a handler, as submitit has to requeue its job on SLURM, is asked
-instead, once the checkpoint is written.
+A second Ctrl-C ends the process at once. The exit status is 128 + the signal's number, 143 for SIGTERM, as usual for a
+program that a signal ends: a launcher reads it as "stopped", not "failed", and the same command continues the run. A
+launcher that runs the training inside its own process and has installed a signal handler, as submitit does to requeue
+its job on SLURM, has that handler called after the checkpoint is written.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from inpaintlab.utils.process import SIGNALS
 
 
 class Interruption(pl.Callback):
-    """Looks after every batch whether a signal came, to any of the processes; all stop after the same batch.
+    """Checks after every batch whether any process received a signal; all processes stop after the same batch.
 
-    Lightning has handlers of its own while it trains: one exchanges tensors with other processes in the middle of
-    whatever the program does, another resumes from a file we do not know. Ours take their place.
+    Replaces Lightning's own signal handlers: one exchanges tensors with the other processes at an arbitrary point of
+    the program, another resumes from a checkpoint file of its own.
 
     Args:
-        save: writes a checkpoint, on all processes.
+        save: writes a checkpoint; called in all processes.
     """
 
     def __init__(self, save: Callable[[pl.Trainer], object]) -> None:
@@ -39,10 +39,10 @@ class Interruption(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.world_size > 1:
-            # On the host: asking through the GPUs would make them wait after every batch.
+            # gloo exchanges on the host; an exchange between GPUs would make them wait after every batch.
             self._group = torch.distributed.new_group(backend="gloo")
         if threading.current_thread() is threading.main_thread():
-            for number in (*SIGNALS, signal.SIGINT):  # Lightning restores what was there before, but for the last
+            for number in (*SIGNALS, signal.SIGINT):  # Lightning restores the earlier handlers, except Ctrl-C's
                 signal.signal(number, self._note)
 
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
@@ -61,16 +61,16 @@ class Interruption(pl.Callback):
         self._pending.discard(number)
         self.save(trainer)
         if trainer.is_global_zero:
-            print(f"stopped and saved after batch {module.batches_done}; the same command goes on", flush=True)
+            print(f"stopped and saved after batch {module.batches_done}; the same command continues", flush=True)
         launcher = self._launchers.get(signal.Signals(number))
         if callable(launcher):
             launcher(number, None)
-            return  # it wants the job to go on, until it is killed
-        # Lightning takes another status of a process that it started for a failure, and kills the first one.
+            return  # the process continues until the launcher ends it
+        # Lightning treats a non-zero status of a process that it started as a failure and kills the first process.
         sys.exit(128 + number if trainer.is_global_zero else 0)
 
     def _asked(self) -> int:
-        """The number of a signal that any process has received, the same on all; or 0."""
+        """The number of a signal that any process received, the same in all processes; 0 if there is none."""
         number = max(self._pending, default=0)
         if self._group is None:
             return number

@@ -1,13 +1,15 @@
-"""The one training loop: a paper names its loss terms, the config weighs them, this module sums, logs and steps."""
+"""The one training loop: a paper computes loss terms; this module weights, sums and logs them and updates networks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -19,38 +21,52 @@ from inpaintlab.losses.adversarial import Adversarial, Scores
 from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.training.health import FeatureSizes, Health
 
-CHECK_EVERY = 25  # batches between two looks at the health; it still names the exact batch
+CHECK_EVERY = 25  # batches between two health checks; a check still names the exact batch
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """How the optimisers step; these options come from `conf/trainer`, not from a paper.
+
+    Args:
+        accumulate: number of parts of each batch that are run one after another; their gradients are summed before
+            the step.
+        clip_norm: largest gradient norm of a step, or None for no limit.
+        health: what to do about an unhealthy training; see `Health`.
+        warn: called with each warning.
+    """
+
+    accumulate: int = 1
+    clip_norm: float | None = None
+    health: str = "stop"
+    warn: Callable[[str], object] = print
 
 
 class InpaintingModule(pl.LightningModule):
     """Base of all systems.
 
-    A paper sets `terms` and supplies `generator_terms`; with a discriminator also `judge`. It may replace `fake` and
-    `discriminator_loss`. Nothing else is meant to be overridden.
+    A paper sets `terms` and implements `generator_terms`. It may override `judge`, `fake`, `discriminator_loss` and
+    `remarks`, and nothing else.
 
     Training is counted in batches (`batches_done`), never in optimiser steps: Lightning's `global_step` counts the
-    steps of both optimisers. All randomness inside a step is seeded from (seed, batch), so a resumed run draws
-    what an uninterrupted one would have drawn.
-
-    How an optimiser steps is no matter of a paper. The program sets it from `conf/trainer`: `accumulate` cuts a batch
-    into so many parts, run one after another, whose gradients are added up before a step; `clip_norm` is the greatest
-    gradient norm of a step, or None; `health` watches the figures of each batch.
+    steps of both optimisers. All randomness inside a step is seeded from (seed, batch), so a resumed run draws the same
+    numbers as an uninterrupted one.
 
     Args:
         generator: its `constrain` is called after each of its optimiser steps.
-        loss_weights: one weight for each of `terms`, and for "adversarial" if there is a discriminator. A term of
-            weight 0 trains nothing; it is still logged, unless the paper leaves it out because it is expensive.
+        loss_weights: one weight for each of `terms`, and for "adversarial" if there is a discriminator. A term with
+            weight 0 has no gradient; it is still logged, unless the paper omits it because it is expensive.
         optimizer_g: builds the generator's optimiser from its parameters.
         scheduler: builds a learning-rate schedule, counted in batches, for each optimiser; or None.
         discriminator, adversarial, optimizer_d: all three, or none.
-        generator_every: the generator steps in every so-manieth batch, the discriminator in each.
-        take_turns: the discriminator rests in the generator's batches. DeepFill v1's five steps of the critic, each on
-            new pictures, and one of the generator are generator_every=6 with take_turns.
+        generator_every: the generator is updated every N batches, the discriminator in each batch.
+        take_turns: do not update the discriminator in the generator's batches. DeepFill v1's five discriminator steps,
+            each on new pictures, and one generator step are generator_every=6 with take_turns.
         seed: of the randomness inside a step.
 
     Raises:
-        ValueError: if the keys of `loss_weights` are not exactly the terms, a part of the GAN is missing, or a
-            discriminator would never step.
+        ValueError: if the keys of `loss_weights` are not exactly the terms, a part of the GAN is missing, or the
+            discriminator would never be updated.
     """
 
     terms: ClassVar[tuple[str, ...]] = ()
@@ -82,7 +98,7 @@ class InpaintingModule(pl.LightningModule):
         if generator_every < 1:
             raise ValueError(f"generator_every={generator_every} must be at least 1")
         if take_turns and generator_every < 2:
-            raise ValueError("take_turns needs generator_every of at least 2, or the discriminator would never step")
+            raise ValueError("take_turns needs generator_every of at least 2, or the discriminator is never updated")
 
         self.generator = generator
         self.discriminator = discriminator
@@ -91,25 +107,28 @@ class InpaintingModule(pl.LightningModule):
         self.generator_every, self.take_turns = generator_every, take_turns
         self.seed = seed
         self.batches_done = 0
-        self.accumulate = 1
-        self.clip_norm: float | None = None
-        self.health = Health()
         self._optimizer_g, self._optimizer_d, self._scheduler = optimizer_g, optimizer_d, scheduler
-        self._extras: dict[str, list[Tensor]] = {}  # of the parts of this batch
-        self._latest: dict[str, Tensor] = {}  # since the last logged one
+        self._extras: dict[str, list[Tensor]] = {}  # name -> values of the parts of this batch
+        self._latest: dict[str, Tensor] = {}  # scalars since the last logged batch
         self._logged: dict[str, float] = {}
+        self.set_step_options(StepOptions())
 
-    # ------------------------------------------------------------------ what a paper supplies
+    def set_step_options(self, options: StepOptions) -> None:
+        """Set how the optimisers step. Call it before training; until then the defaults of `StepOptions` hold."""
+        self.step_options = options
+        self.health = Health(options.health, options.warn)
+
+    # ------------------------------------------------------------------ for a paper to implement
     def generator_terms(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         """The unweighted loss terms of the generator, exactly those named in `terms`."""
         raise NotImplementedError
 
     def fake(self, batch: Batch, output: Output) -> Tensor:
-        """What the discriminators see in place of real pictures: the composite, unless a paper says otherwise."""
+        """The fake pictures that the discriminators see: the composite, unless a paper overrides this."""
         return self.composite(batch, output)
 
     def judge(self, image: Tensor, batch: Batch) -> Scores:
-        """The discriminators' scores of pictures (N, 3, H, W) that belong to `batch`."""
+        """The discriminators' scores for pictures (N, 3, H, W) that belong to `batch`."""
         assert self.discriminator is not None
         return [self.discriminator(image)]
 
@@ -121,31 +140,31 @@ class InpaintingModule(pl.LightningModule):
         self.note_scores(fake, real)
         return self.adversarial.discriminator(fake, real)
 
-    # ------------------------------------------------------------------ what everybody uses
+    # ------------------------------------------------------------------ for papers and programs to use
     def forward(self, image: Tensor, hole: Tensor) -> Output:
         return self.generator(image, hole)
 
     @staticmethod
     def composite(batch: Batch, output: Output) -> Tensor:
-        """The prediction inside the hole, the picture outside."""
+        """The prediction inside the hole and the picture outside, (N, 3, H, W)."""
         return composite(batch.image, output.image, batch.hole)
 
     def remarks(self) -> list[str]:
-        """What a reader of results must know about this training beyond its config, a sentence each."""
+        """Sentences that a reader of results needs besides the config; they go into the record and below tables."""
         return []
 
     def note(self, name: str, value: Tensor) -> None:
-        """Log a scalar that is no loss term as `train/<name>`, or as it is called if the name has a slash."""
+        """Log a scalar that is not a loss term, as `train/<name>`, or as `<name>` if the name contains a slash."""
         self._extras.setdefault(name, []).append(value.detach())
 
     def note_scores(self, fake: Scores, real: Scores) -> None:
-        """Note what the discriminators think; for a paper that replaces `discriminator_loss`."""
+        """Log the mean discriminator scores; call it when you override `discriminator_loss`."""
         for name, scores in (("fake", fake), ("real", real)):
             self.note(f"train/score_{name}", torch.stack([s.detach().float().mean() for s in scores]).mean())
 
     @property
     def logged(self) -> dict[str, float]:
-        """The values last logged, for progress bars."""
+        """The scalars that were logged last, for progress bars."""
         return self._logged
 
     # ------------------------------------------------------------------ the loop
@@ -155,13 +174,13 @@ class InpaintingModule(pl.LightningModule):
         values: dict[str, Tensor] = {}
         generator_turn = (number + 1) % self.generator_every == 0
         adversarial = self.discriminator is not None and self.loss_weights["adversarial"] != 0
-        parts = _parts(batch, self.accumulate)
+        parts = _parts(batch, self.step_options.accumulate)
         optimizers = self.optimizers()
         if not isinstance(optimizers, list):
             optimizers = [optimizers]
 
         with FeatureSizes(self.generator, self.logged_after(number + 1)) as features:
-            # One pass of the generator serves both steps; of several parts only one graph is kept at a time.
+            # One forward pass serves both steps. With several parts only one graph is kept at a time.
             shared = self._run(batch, generator_turn) if len(parts) == 1 else None
             if adversarial and not (generator_turn and self.take_turns):
                 losses = (self.discriminator_loss(part, shared or self._run(part, False)) for part in parts)
@@ -180,9 +199,9 @@ class InpaintingModule(pl.LightningModule):
 
         extras = {name: torch.stack(of_parts).mean() for name, of_parts in self._extras.items()}
         self._extras = {}
-        figures = values | extras | features.summary()
-        self.health.watch(number, figures, features.sizes)
-        self._latest |= figures
+        scalars = values | extras | features.summary()
+        self.health.watch(number, scalars, features.sizes)
+        self._latest |= scalars
         schedulers = self.lr_schedulers()
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
             if scheduler is not None:
@@ -199,7 +218,7 @@ class InpaintingModule(pl.LightningModule):
     def _generator_loss(
         self, batch: Batch, output: Output, adversarial: bool, terms_of_parts: list[dict[str, Tensor]]
     ) -> Tensor:
-        """The weighted sum; the terms themselves are appended to the list."""
+        """The weighted sum of the loss terms; the unweighted terms are appended to `terms_of_parts`."""
         terms = self.generator_terms(batch, output)
         wanted = tuple(name for name in self.terms if name in terms or self.loss_weights[name])
         _require_keys(type(self).__name__, terms, wanted)
@@ -209,52 +228,57 @@ class InpaintingModule(pl.LightningModule):
             real = self.judge(batch.image, batch) if self.adversarial.relativistic else None
             terms["adversarial"] = self.adversarial.generator(fake, real)
         terms_of_parts.append({name: term.detach() for name, term in terms.items()})
-        weighed = [self.loss_weights[name] * term for name, term in terms.items() if self.loss_weights[name]]
-        return torch.stack(weighed).sum()
+        weighted = [self.loss_weights[name] * term for name, term in terms.items() if self.loss_weights[name]]
+        return torch.stack(weighted).sum()
 
     def _step(self, name: str, optimizer: Any, losses: Iterable[Tensor]) -> Tensor:
-        """One step of the network `name` on the mean of the parts' losses, which it returns."""
+        """Update the network `name` with the mean of the parts' losses; return that mean."""
         optimizer.zero_grad()
-        # Of several processes; they exchange gradients once, with the last part.
-        alone = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
+        count = self.step_options.accumulate
         seen: list[Tensor] = []
         for loss in losses:
-            # Within autocast, the derivatives of what the forward pass kept out of it would be taken in half precision.
+            last = len(seen) == count - 1
+            # Inside autocast, operations that the forward pass kept in float32 would be differentiated in bfloat16.
             outside = torch.autocast(loss.device.type, enabled=False)
-            with outside, nullcontext() if len(seen) == self.accumulate - 1 else alone():
-                self.manual_backward(loss / self.accumulate)
+            with outside, nullcontext() if last else self._without_exchange():
+                self.manual_backward(loss / count)
             seen.append(loss.detach())
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
         self.note(f"health/gradient_norm_{name}", norm)
-        if self.clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, norm)
+        if self.step_options.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.step_options.clip_norm, norm)
         if self.health.may_step(norm):
             optimizer.step()
-        # Mixed precision keeps copies of the weights for the whole batch; they are old now, or without a graph.
+        # Autocast caches half-precision copies of the weights for the whole batch; they are out of date now.
         torch.clear_autocast_cache()
         return torch.stack(seen).mean()
 
+    def _without_exchange(self) -> AbstractContextManager[None]:
+        """No exchange of gradients between processes: they exchange once, after the last part of a batch."""
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
+
     def logged_after(self, batches: int) -> bool:
-        """Whether the figures are logged when so many batches are done."""
+        """Whether the scalars are logged after batch number `batches`, counted from 1."""
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector
         return bool(every) and batches % every == 0
 
     def check_health(self) -> None:
-        """Look at what the batches so far have shown, together with the other processes.
+        """Check the scalars of the batches since the last check, averaged over all processes.
 
         Raises:
-            Unhealthy: naming what is wrong and since which batch, if that is to stop the training.
+            Unhealthy: naming the problem and its first batch, if `StepOptions.health` is "stop".
         """
-        self.health.check(lambda figures: self.trainer.strategy.reduce(figures, reduce_op="mean"))
+        self.health.check(lambda scalars: self.trainer.strategy.reduce(scalars, reduce_op="mean"))
 
     def _log(self) -> None:
         if not self.logged_after(self.batches_done):
             return
-        figures, self._latest = self._latest, {}
-        stacked = torch.stack([figure.detach().float() for figure in figures.values()])
+        scalars, self._latest = self._latest, {}
+        stacked = torch.stack([value.detach().float() for value in scalars.values()])
         means = self.trainer.strategy.reduce(stacked, reduce_op="mean").tolist()
-        names = [name if "/" in name else f"train/{name}" for name in figures]
+        names = [name if "/" in name else f"train/{name}" for name in scalars]
         self._logged = dict(zip(names, means, strict=True))
         rates = {f"train/lr_{'gd'[i]}": o.param_groups[0]["lr"] for i, o in enumerate(self.trainer.optimizers)}
         # Not self.log: it costs 0.3 ms per scalar and would put optimiser steps on the axis.
@@ -281,8 +305,8 @@ class InpaintingModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.batches_done = checkpoint["batches_done"]
         self.health.restore(checkpoint.get("health", {}))
-        # A resumed run is a new pass of Lightning's loop over the rest of the stream, which starts where
-        # batches_done says; Lightning's own counters, kept in the middle of an epoch, would skip that many again.
+        # A resumed run is a new pass of Lightning's loop over the rest of the stream, which starts at batches_done.
+        # Lightning's own counters, saved in the middle of an epoch, would skip those batches a second time.
         checkpoint.pop("loops", None)
 
 
@@ -296,7 +320,7 @@ def _require_keys(owner: str, given: Mapping[str, Any], expected: tuple[str, ...
 
 
 def _parts(batch: Batch, count: int) -> list[Batch]:
-    """The batch in `count` equal parts."""
+    """Split the batch into `count` equal parts."""
     size, rest = divmod(len(batch), count)
     if rest:
         raise UserError(
@@ -308,7 +332,7 @@ def _parts(batch: Batch, count: int) -> list[Batch]:
 
 @contextmanager
 def _frozen(module: nn.Module | None) -> Iterator[None]:
-    """No gradients for the weights of `module` (those to its input still flow)."""
+    """Compute no gradients for the weights of `module`; gradients still flow to its input."""
     parameters = [p for p in module.parameters() if p.requires_grad] if module is not None else []
     for parameter in parameters:
         parameter.requires_grad_(False)

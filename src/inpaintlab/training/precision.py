@@ -1,11 +1,10 @@
-"""Which precision and memory layout train fastest here: asked of the machine, written into the run's record."""
+"""Choose precision and memory layout, on request by a short benchmark on this machine."""
 
 from __future__ import annotations
 
 import json
 import platform
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,37 +12,26 @@ import torch
 from torch import nn
 
 from inpaintlab.errors import check_choice
+from inpaintlab.training.record import Precision
 from inpaintlab.utils.atomic_write import locked, write_text
 
 KNOWN = ("32", "bf16-mixed", "auto")
 ROUNDS = 12
-WORTH_IT = 1.3  # bf16 must be so many times faster than float32 in the probe
-
-
-@dataclass(frozen=True)
-class Precision:
-    """How a run computes.
-
-    Args:
-        precision: "32" or "bf16-mixed", as Lightning calls them.
-        channels_last: memory layout of convolution weights.
-        why: one clause for the record.
-    """
-
-    precision: str
-    channels_last: bool
-    why: str
+WORTH_IT = 1.3  # smallest speed-up of bfloat16 over float32 in the probe for which "auto" chooses bfloat16
 
 
 def choose(precision: str | int, channels_last: str | bool, device: str, memory: Path | None = None) -> Precision:
-    """Resolve "auto".
+    """Resolve "auto" in the options.
 
     Args:
         precision: "32", "bf16-mixed" or "auto".
-        channels_last: true, false or "auto" (together with bf16-mixed).
+        channels_last: true, false or "auto", which means together with bf16-mixed.
         device: "cpu" or "cuda".
-        memory: file that keeps the probe's answer for this machine, so that all rows of a table, trained today or
-            tomorrow, are trained alike. Remove it to have the machine asked again.
+        memory: file that keeps the result of the probe on this machine, so that all rows of a table are trained alike,
+            even on different days. Remove it to run the probe again.
+
+    Raises:
+        UserError: for an unknown precision.
     """
     precision = str(precision)
     check_choice("trainer.precision", precision, KNOWN)
@@ -57,14 +45,14 @@ def choose(precision: str | int, channels_last: str | bool, device: str, memory:
 
 
 def _remembered(device: str, memory: Path | None) -> float:
+    """How many times faster bfloat16 is than float32, from the file if it knows this machine."""
     if memory is None:
         plain, mixed = probe(device)
         return plain / mixed
     what = torch.cuda.get_device_name() if device == "cuda" else f"{platform.node()} {platform.machine()}"
     key = f"{what}, torch {torch.__version__}"
-    with locked(
-        memory.with_name(f".{memory.name}.lock"), what="the probe of the precision"
-    ):  # of the rows of a sweep, one
+    # Of several runs of a sweep, one runs the probe.
+    with locked(memory.with_name(f".{memory.name}.lock"), what="the probe of the precision"):
         known: dict[str, float] = json.loads(memory.read_text()) if memory.exists() else {}
         if key not in known:
             plain, mixed = probe(device)
@@ -75,9 +63,9 @@ def _remembered(device: str, memory: Path | None) -> float:
 
 @lru_cache
 def probe(device: str) -> tuple[float, float]:
-    """Seconds of a small convolution block, forward and backward, in float32 and in bf16 with channels_last.
+    """Seconds of a small convolution block, forward and backward, in float32 and in bfloat16 with channels_last.
 
-    The best of several rounds in which the two take turns, so that other work on the machine touches both.
+    The best of several rounds in which the two take turns, so that other work on the machine affects both.
     """
     state = torch.random.get_rng_state()
     blocks = []
@@ -94,8 +82,8 @@ def probe(device: str) -> tuple[float, float]:
             with torch.autocast(device, torch.bfloat16, enabled=mixed):
                 loss = block(picture).float().mean()
             loss.backward()
-            loss.item()  # waits for a GPU
-            if turn >= 2:  # the first turns prepare kernels
+            loss.item()  # waits until a GPU has finished
+            if turn >= 2:  # the first rounds prepare kernels
                 best[mixed] = min(best[mixed], time.perf_counter() - start)
     torch.random.set_rng_state(state)
     return best[0], best[1]

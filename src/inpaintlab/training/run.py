@@ -1,32 +1,39 @@
-"""Train one run, or what is left of it."""
+"""Train one run, or the rest of it."""
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import lightning.pytorch as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from inpaintlab.checkpoints import checkpoint
 from inpaintlab.config.plain import to_plain
 from inpaintlab.config.run_folder import run_folder
+from inpaintlab.data.datamodule import InpaintingData
+from inpaintlab.data.holes.overlap import masks_are_shared
 from inpaintlab.errors import UserError
+from inpaintlab.evaluation.inputs import require_inputs
+from inpaintlab.evaluation.run import evaluate_run, evaluate_run_together
+from inpaintlab.tracking import loggers
+from inpaintlab.training import precision
+from inpaintlab.training import record as run_record
+from inpaintlab.training.module import InpaintingModule, StepOptions
+from inpaintlab.training.record import Precision, Replaced, RunRecord
+from inpaintlab.training.trainer import build_trainer
+from inpaintlab.utils import provenance, quiet
 from inpaintlab.utils.atomic_write import locked, require_writable, write_text
+from inpaintlab.utils.device import resolve_device
 from inpaintlab.utils.process import first_process
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-
-def finished_run(folder: Path) -> dict[str, Any] | None:
-    """The record of a finished run, or None."""
-    path = folder / "run.json"
-    provenance = json.loads(path.read_text()) if path.exists() else {}
-    return provenance if provenance.get("state") == "finished" else None
 
 
 def run_training(config: DictConfig, label: str = "training") -> Path:
-    """Train what the config says, or the rest of it.
+    """Train the run that the config describes, or the rest of it.
 
     Args:
         config: composed from `conf/train.yaml`.
@@ -36,11 +43,11 @@ def run_training(config: DictConfig, label: str = "training") -> Path:
         The folder of the run, with `run.json`, `config.yaml`, `checkpoints/last.ckpt`, `csv/`, `samples/`.
 
     Raises:
-        UserError, FileNotFoundError, PermissionError: before any training, wherever the reason can be known then.
+        UserError, FileNotFoundError, PermissionError: before training starts wherever the reason is known by then.
     """
     folder = run_folder(config)
     plain = to_plain(config)
-    if finished_run(folder):
+    if run_record.finished_run(folder):
         print(f"{folder}: finished already")
     else:
         require_writable(folder)
@@ -48,131 +55,115 @@ def run_training(config: DictConfig, label: str = "training") -> Path:
         with lock:
             _train(config, plain, folder, label)
     if plain["evaluate"] and first_process():
-        from inpaintlab.evaluation.run import evaluate_run
-
         evaluate_run(plain, folder)
     return folder
 
 
 def _train(config: DictConfig, plain: dict[str, Any], folder: Path, label: str) -> None:
-    import lightning.pytorch as pl
-    import torch
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    from inpaintlab.checkpoints import checkpoint
-    from inpaintlab.data.holes.overlap import masks_are_shared
-    from inpaintlab.evaluation.inputs import require_inputs
-    from inpaintlab.evaluation.run import evaluate_run
-    from inpaintlab.tracking import loggers
-    from inpaintlab.training import callbacks, interruption, precision
-    from inpaintlab.training.health import Health
-    from inpaintlab.training.weight_averaging import WeightAveraging
-    from inpaintlab.utils import provenance, quiet  # fmt: skip
-    from inpaintlab.utils.device import resolve_device
-
+    """Train up to the last batch, then record the run as finished and evaluate it if asked to."""
     quiet.lightning()
+    _require_consistent(plain)
+    if plain["trainer"]["threads"]:
+        torch.set_num_threads(plain["trainer"]["threads"])
+    resumed_from = checkpoint.newest(folder / "checkpoints")
+    device = resolve_device(plain["trainer"]["accelerator"])
+    chosen = _choose_precision(plain, folder, device)
+    pl.seed_everything(plain["seed"], workers=True, verbose=False)
+    data = _build_data(config, plain)
+    module = _build_module(config, plain, data, chosen, resumed=resumed_from is not None)
+    record = _describe(plain, data, module, chosen, device)
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
+    run_record.write(folder, record)
+    trainer = build_trainer(plain, folder, data, record, label)
+    try:
+        trainer.fit(module, data, ckpt_path=resumed_from, weights_only=True)
+    finally:
+        loggers.close(trainer.loggers)
+    if module.batches_done < record.batches:
+        raise RuntimeError(f"stopped after {module.batches_done} of {record.batches} batches")
+    replaced = Replaced(**data.state_dict())  # gathered from all processes
+    if trainer.is_global_zero:
+        run_record.write(folder, replace(record, state=run_record.FINISHED, replaced=replaced))
+    if plain["evaluate"]:
+        where = trainer.strategy.root_device
+        evaluate_run_together(plain, folder, device=where, rank=trainer.global_rank, world=trainer.world_size)
+
+
+def _require_consistent(plain: dict[str, Any]) -> None:
+    """Raise UserError for options that do not go together."""
     if plain["init_from"] == "":
         raise UserError(f"{plain['name']} begins with a trained generator: give it as init_from=CHECKPOINT")
-    how = plain["trainer"]
-    count = how["sample_count"]
-    if plain["evaluation"]["average"] and not how["average"]:
-        raise UserError("evaluation.average needs a run with averaged weights: trainer.average=0.999, say")
-    if how["threads"]:
-        torch.set_num_threads(how["threads"])
-    earlier = checkpoint.newest(folder / "checkpoints")
-    kind = resolve_device(how["accelerator"])
-    chosen = precision.choose(how["precision"], how["channels_last"], kind, Path(plain["output"]) / "precision.json")
-    before = json.loads((folder / "run.json").read_text()) if (folder / "run.json").exists() else None
-    if before and how["precision"] == "auto":  # as it was begun, by an earlier process or by the first of a DDP run
-        chosen = precision.Precision(**before["precision"])
+    if plain["evaluation"]["average"] and not plain["trainer"]["average"]:
+        raise UserError(
+            "evaluation.average=true needs a run with averaged weights; add for example trainer.average=0.999"
+        )
 
-    pl.seed_everything(plain["seed"], workers=True, verbose=False)
-    data = instantiate(config.data, _convert_="all")
-    total = data.total_batches()
-    data.train_set()  # now, so that a bad picture or mask stops the program before anything else happens
+
+def _choose_precision(plain: dict[str, Any], folder: Path, device: str) -> Precision:
+    """The precision of the config; "auto" stays what it was when an earlier or the first process began the run."""
+    options = plain["trainer"]
+    memory = Path(plain["output"]) / "precision.json"
+    chosen = precision.choose(options["precision"], options["channels_last"], device, memory)
+    begun = run_record.read(folder)
+    return begun.precision if begun and options["precision"] == "auto" else chosen
+
+
+def _build_data(config: DictConfig, plain: dict[str, Any]) -> InpaintingData:
+    """The data of the run. Bad files stop the program here, before anything is trained."""
+    data: InpaintingData = instantiate(config.data, _convert_="all")
+    data.total_batches()
+    data.train_set()
     if plain["evaluate"] and first_process():
         require_inputs(plain)
-    module = instantiate(config.model, _convert_="all")
+    return data
+
+
+def _build_module(
+    config: DictConfig, plain: dict[str, Any], data: InpaintingData, chosen: Precision, resumed: bool
+) -> InpaintingModule:
+    """The system, ready to be trained.
+
+    Args:
+        resumed: whether the weights will come from a checkpoint of this run, not from `init_from`.
+    """
+    module: InpaintingModule = instantiate(config.model, _convert_="all")
     size, multiple = data.geometry.size, module.generator.multiple
     if size % multiple:
         raise UserError(f"data.geometry.size={size} must be a multiple of {multiple} for {plain['system']}")
-    if plain["init_from"] and not earlier:
+    if plain["init_from"] and not resumed:
         first = checkpoint.load(plain["init_from"], system=plain["system"])
         checkpoint.load_exactly(module.generator, first.generator.state_dict(), plain["init_from"])
     if chosen.channels_last:
         module.to(memory_format=torch.channels_last)
-    if how["compile"]:
-        module.generator.compile()  # in place, so that no weight gets another name
-    module.accumulate, module.clip_norm = how["accumulate"], how["clip_norm"]
-    module.health = Health(how["health"], print if first_process() else str)  # one process warns for all
+    options = plain["trainer"]
+    if options["compile"]:
+        module.generator.compile()  # in place, so that the weights keep their names
+    warn = print if first_process() else _say_nothing  # one process warns for all
+    module.set_step_options(StepOptions(options["accumulate"], options["clip_norm"], options["health"], warn))
+    return module
 
-    entry = {
-        "state": "running",
-        "name": plain["name"],
-        "scale": plain["scale"]["name"],
-        "seed": plain["seed"],
-        "batches": total,
-        "remarks": [*module.remarks(), *_width(plain["model"]["generator"])],
-        "parameters": sum(p.numel() for p in module.generator.parameters()),
-        "precision": asdict(chosen),
-        "compiled": how["compile"],
-        "device": kind,
-        "test_masks_in_training": masks_are_shared(data.train_holes, data.test_holes),
-        "conditions": provenance.conditions(),
-    }
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
-    write_text(folder / "run.json", json.dumps(entry, indent=1) + "\n")
-    facts = dict(entry["conditions"])
-    if plain["logger"]["wandb"]:
-        facts |= {"data_hash": data.train_digest(), "sample_pairs_hash": data.sample_digest(count)}
-    about = checkpoint.describe(plain, entry["conditions"])
-    average = WeightAveraging(how["average"]) if how["average"] else None
-    shown = average if plain["evaluation"]["average"] else None
-    checkpoints = callbacks.Checkpoints(folder / "checkpoints", how["checkpoint_every"], total, about)
-    hooks: list[pl.Callback] = [
-        *([average] if average else []),  # first: the others save and show it
-        callbacks.Progress(label, total),
-        callbacks.Validation(how["validate_every"], total, data, plain["evaluation"]["protocol"], shown),
-        callbacks.Samples(folder / "samples", how["sample_every"], total, count, data, shown),
-        callbacks.Speed(data.batch_size),
-        checkpoints,
-        interruption.Interruption(checkpoints.save),  # last: what a batch leads to is done before
-    ]
-    trainer = pl.Trainer(
-        accelerator=how["accelerator"],
-        devices=how["devices"],
-        num_nodes=how["num_nodes"],
-        strategy=how["strategy"] if isinstance(how["strategy"], str) else instantiate(how["strategy"]),
-        precision=chosen.precision,  # type: ignore[arg-type]
-        deterministic=how["deterministic"],
-        log_every_n_steps=how["log_every"],
-        max_epochs=1,  # the whole stream is one pass of Lightning's loop
-        limit_val_batches=0,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # the stream divides itself
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        callbacks=hooks,
-        logger=loggers.make(plain["logger"], folder, plain, facts),
+
+def _say_nothing(sentence: str) -> None:
+    """Used where another process prints the same warning."""
+
+
+def _describe(
+    plain: dict[str, Any], data: InpaintingData, module: InpaintingModule, chosen: Precision, device: str
+) -> RunRecord:
+    """The record of the run that begins now."""
+    width = plain["model"]["generator"].get("width", 1.0)
+    narrow = [] if width == 1 else [f"networks {width:g} times as wide as the paper's"]
+    return RunRecord(
+        state=run_record.RUNNING,
+        name=plain["name"],
+        scale=plain["scale"]["name"],
+        seed=plain["seed"],
+        batches=data.total_batches(),
+        remarks=[*module.remarks(), *narrow],
+        parameters=sum(p.numel() for p in module.generator.parameters()),
+        precision=chosen,
+        compiled=plain["trainer"]["compile"],
+        device=device,
+        test_masks_in_training=masks_are_shared(data.train_holes, data.test_holes),
+        conditions=provenance.conditions(),
     )
-    try:
-        trainer.fit(module, data, ckpt_path=earlier, weights_only=True)
-    finally:
-        loggers.close(trainer.loggers)
-    if module.batches_done < total:
-        raise RuntimeError(f"stopped after {module.batches_done} of {total} batches")
-    replaced = data.state_dict()  # on all processes
-    if trainer.is_global_zero:
-        done = {"state": "finished", "replaced": replaced}
-        write_text(folder / "run.json", json.dumps(entry | done, indent=1) + "\n")
-    if plain["evaluate"]:
-        device, rank, world = trainer.strategy.root_device, trainer.global_rank, trainer.world_size
-        evaluate_run(plain, folder, device=device, rank=rank, world=world)
-
-
-def _width(generator: dict[str, Any]) -> list[str]:
-    width = generator.get("width", 1.0)
-    return [] if width == 1 else [f"networks {width:g} times as wide as the paper's"]

@@ -7,7 +7,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 def constant_then_linear(optimizer: Optimizer, *, constant: int, total: int) -> LambdaLR:
-    """The full rate for `constant` batches, then a straight line down to 0 at batch `total` (pix2pix, CSA's code).
+    """The full rate for `constant` batches, then a linear decrease to 0 at batch `total` (pix2pix, CSA's code).
 
     Raises:
         ValueError: unless 0 <= constant < total.

@@ -1,4 +1,4 @@
-"""Exponential moving average of a generator's weights, beside the training and in its checkpoints."""
+"""Exponential moving average of the generator's weights."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from inpaintlab.training.module import InpaintingModule
 
 
 class WeightAveraging(pl.Callback):
-    """Averages the weights after every step of the generator; buffers, batch norm's statistics say, are copied.
+    """Averages the weights after every generator step and saves them in checkpoints; the training does not use them.
 
-    The first steps decay faster, by (1 + n) / (10 + n) after n steps, so that the first weights are forgotten. Training
-    itself never sees the average.
+    After n steps the decay is the smaller of `decay` and (1 + n) / (10 + n), so that the initial weights are forgotten.
+    Buffers, such as the statistics of batch norm, are copied instead.
 
     Args:
         decay: in (0, 1).
+
+    Raises:
+        UserError: for any other decay.
     """
 
     def __init__(self, decay: float) -> None:
         if not 0 < decay < 1:
-            raise UserError(f"trainer.average={decay} must lie between 0 and 1, 0.999 say; null is off")
+            raise UserError(f"trainer.average={decay} must be in (0, 1), for example 0.999, or null to turn it off")
         self.decay = decay
         self.weights: dict[str, Tensor] = {}
 
@@ -44,9 +47,9 @@ class WeightAveraging(pl.Callback):
             return
         decay = min(self.decay, (1 + steps) / (10 + steps))
         state = module.generator.state_dict()
-        learnt = [name for name, _ in module.generator.named_parameters()]
-        torch._foreach_lerp_([self.weights[n] for n in learnt], [state[n] for n in learnt], 1 - decay)
-        for name in state.keys() - set(learnt):
+        learned = [name for name, _ in module.generator.named_parameters()]
+        torch._foreach_lerp_([self.weights[n] for n in learned], [state[n] for n in learned], 1 - decay)
+        for name in state.keys() - set(learned):
             self.weights[name].copy_(state[name])
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, content: dict[str, Any]) -> None:
@@ -57,7 +60,7 @@ class WeightAveraging(pl.Callback):
 
     @contextmanager
     def shown(self, generator: nn.Module) -> Iterator[None]:
-        """The generator with the averaged weights, to look at; afterwards it has its own again."""
+        """Give the generator the averaged weights inside the context, and its own weights again after it."""
         own = {name: value.detach().clone() for name, value in generator.state_dict().items()}
         generator.load_state_dict(self.weights)
         try:

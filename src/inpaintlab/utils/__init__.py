@@ -1,1 +1,1 @@
-"""Helpers without knowledge of inpainting."""
+"""Helpers that know nothing about inpainting."""

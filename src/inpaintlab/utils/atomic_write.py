@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a run started again after a kill, never sees half of one; one writer at a time."""
+"""Write files atomically, so that neither a reader nor a restarted run sees half a file; lock files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from inpaintlab.errors import UserError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`; renamed to it if the block ends well, removed if it does not."""
+    """A temporary path beside `path`, renamed to it at the end of the block, or removed if the block raises."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last, since writers choose the format by it.
+    # The suffix stays last, since image writers choose the format by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
@@ -26,21 +26,21 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` (UTF-8) to `path`, whole or not at all."""
+    """Write `text` to `path` in UTF-8, completely or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def locked(path: str | Path, patience: float = 60.0, what: str = "") -> Iterator[None]:
-    """Hold the lock file `path`, which the system takes back when the process ends in whatever way.
+    """Hold the lock file `path` inside the block; the system releases it when the process ends for any reason.
 
     Args:
-        patience: seconds to wait for another process, one that is just being stopped, say.
-        what: the other process is said to work on.
+        patience: seconds to wait for another process, for example for one that is just being stopped.
+        what: names the locked work in the error.
 
     Raises:
-        UserError: if another process keeps the lock.
+        UserError: if another process holds the lock for longer.
     """
     import fcntl  # not on Windows
 
@@ -50,26 +50,32 @@ def locked(path: str | Path, patience: float = 60.0, what: str = "") -> Iterator
         deadline = time.monotonic() + patience
         while True:
             try:
-                # Of the process: not inherited by the workers of a data loader, which may live on for a moment.
+                # Locks of the process, so worker processes that outlive it do not hold the lock.
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except OSError:
                 if time.monotonic() > deadline:
-                    raise UserError(f"another process works on {what or path}; wait until it has ended") from None
+                    raise UserError(f"another process is working on {what or path}; wait until it ends") from None
                 time.sleep(0.2)
         yield
 
 
 def require_writable(folder: str | Path, remedy: str = "choose another with `output=...` or make it writable") -> Path:
-    """Create `folder` and make sure that files can be written into it.
+    """Create `folder` and check that files can be written into it.
+
+    Args:
+        remedy: what the user can do; it ends the message.
+
+    Returns:
+        The folder.
 
     Raises:
-        PermissionError: naming the folder, before any work is done.
+        PermissionError: naming the folder.
     """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable.{os.getpid()}"  # each process of a run asks
+        probe = folder / f".writable.{os.getpid()}"  # one file per process, since all processes of a run check
         probe.touch()
         probe.unlink()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Resolve the device that a program runs on."""
+"""Choose the device that a program runs on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from inpaintlab.errors import UserError
 
 
 def resolve_device(name: str) -> str:
-    """The device that `name` means here; from then on, a CPU takes subnormal numbers for 0.
+    """The torch device for `name`. As a side effect, the CPU treats subnormal numbers as 0 from now on.
 
-    In GAN trainings features and gradients fill with them (below 1e-38), and most processors multiply them a hundred
-    times slower than others: DeepFill v1 at demo scale trains four times as fast without.
+    In GAN trainings features and gradients fill with subnormal numbers (below 1e-38), which most processors multiply a
+    hundred times slower than others: without them, DeepFill v1 at demo scale trains four times as fast.
 
     Args:
-        name: "auto" (a GPU if there is one), "gpu", "cpu", or what torch calls one, "cuda:1" say.
+        name: "auto" (a GPU if there is one), "gpu", "cpu", or a torch device such as "cuda:1".
 
     Raises:
         UserError: if a GPU is asked for and there is none.
@@ -23,5 +23,5 @@ def resolve_device(name: str) -> str:
     if name in ("auto", "cpu"):
         return "cuda" if name == "auto" and torch.cuda.is_available() else "cpu"
     if not torch.cuda.is_available():
-        raise UserError(f"{name} was asked for, but torch finds no GPU here; take cpu or auto")
+        raise UserError(f"{name} was asked for, but torch finds no GPU here; use cpu or auto")
     return "cuda" if name == "gpu" else name

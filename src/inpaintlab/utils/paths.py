@@ -1,4 +1,4 @@
-"""Where the configs and the table specs lie: beside `src` in a checkout, inside the package in a wheel."""
+"""Locate the configs and the table specs: beside `src` in a checkout, inside the package in a wheel."""
 
 from __future__ import annotations
 

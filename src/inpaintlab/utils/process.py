@@ -1,4 +1,4 @@
-"""How every program ends: what the user can mend is one sentence, everything else keeps its traceback."""
+"""Start and end of programs: errors that the user can correct are printed as one sentence, others with a traceback."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from inpaintlab.errors import UserError
 
 MENDABLE = (UserError, FileNotFoundError, PermissionError)
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # to stop; SLURM's --signal is one of the last two
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # requests to stop; SLURM sends one of the last two
 
 
 def explain(error: BaseException) -> str | None:
-    """The sentence for an error that the user can mend, or None."""
+    """The sentence to print for an error that the user can correct, or None for any other error."""
     if isinstance(error, MENDABLE):
         return _own_words(error)
     cause = error.__cause__
@@ -27,16 +27,16 @@ def explain(error: BaseException) -> str | None:
 
 
 def _own_words(error: BaseException) -> str:
-    """The message; of an error in a loader's worker torch makes one that holds the worker's traceback, ending in it."""
+    """The message without the traceback that torch puts before it when the error comes from a worker process."""
     text, name = str(error), type(error).__name__
     return text.rpartition(f"{name}: ")[2].strip() if text.startswith(f"Caught {name} in DataLoader worker") else text
 
 
 @contextmanager
 def ending_with_a_sentence() -> Iterator[None]:
-    """A mendable error is printed and ends the process with status 1.
+    """Print an error that the user can correct, and end the process with status 1.
 
-    Programs of Hydra need this inside their job, too: Hydra writes a line of its own about what leaves it.
+    Hydra programs need this inside their job too, since Hydra adds its own line for an exception that leaves the job.
     """
     try:
         yield
@@ -51,14 +51,14 @@ def ending_with_a_sentence() -> Iterator[None]:
 
 
 def run_program(program: Callable[[], object], *first: Callable[[], object]) -> None:
-    """Run `first`, then `program`; a mendable error is printed and ends the process with status 1.
+    """Run `first`, then `program`; an error that the user can correct is printed and ends the process with status 1.
 
-    Set INPAINTLAB_TRACEBACK=1 to see where it was raised.
+    With the environment variable INPAINTLAB_TRACEBACK=1 its traceback is printed instead.
     """
-    # Torch's threads wait for each other by spinning; by default so long that two programs on the same cores slow each
-    # other down 30 times. This much costs a lone program 4 % and leaves two at about a third of its speed each.
+    # Torch's threads spin while they wait for each other, by default so long that two programs on the same cores slow
+    # each other down 30 times. With this value a single program loses 4 % of its speed, and two keep a third each.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a cut traceback and end the process itself
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints a shortened traceback and exits itself
     try:
         with ending_with_a_sentence():
             for step in first:
@@ -67,21 +67,25 @@ def run_program(program: Callable[[], object], *first: Callable[[], object]) -> 
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of the output, `head` say, has seen enough
+    except BrokenPipeError:  # the reader of the output, for example `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def stopped(status: int) -> bool:
-    """Whether an exit status of a process (negative: ended by that signal) says that it was asked to stop."""
+    """Whether the exit status of a process means that it was asked to stop.
+
+    Args:
+        status: a negative one means that the signal of that number ended the process.
+    """
     return status in {s for number in (*SIGNALS, signal.SIGINT) for s in (-number, 128 + number)}
 
 
 def first_process() -> bool:
-    """Whether this is the only or the first process of a run, before Lightning, torchrun or SLURM connected them."""
+    """Whether this is the only or the first process of a run; works before Lightning has connected the processes."""
     return not any(int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
 def end_with_parent(number: int) -> None:
-    """Have the kernel send this process a signal when its parent dies, even of SIGKILL; on Linux only."""
+    """On Linux, have the kernel send this process signal `number` when its parent ends, even by SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, number)  # PR_SET_PDEATHSIG

@@ -1,4 +1,4 @@
-"""Progress of long work: a live bar on a terminal, a line every few seconds elsewhere."""
+"""Progress of long work: a live bar on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-LINE_EVERY = 10.0  # seconds between two lines where there is no terminal
+LINE_EVERY = 10.0  # seconds between two lines without a terminal
 
 
 class Bar:
-    """A bar for one piece of work, used as a context manager.
+    """A progress bar for one piece of work, used as a context manager.
 
     Args:
-        label: "row 1 of 2: No-MUM, training", say.
+        label: in front of the bar, for example "row 1 of 2: No-MUM, training".
         total: number of steps.
-        done: steps that were done before.
-        quiet: show nothing; for all processes but the first.
+        done: number of steps that were done earlier.
+        quiet: show nothing; for all processes except the first.
     """
 
     def __init__(self, label: str, total: int, done: int = 0, *, quiet: bool = False) -> None:
@@ -47,7 +47,7 @@ class Bar:
             self._progress.stop()
 
     def update(self, done: int, note: str = "") -> None:
-        """Say that `done` steps are done in all."""
+        """Show that `done` steps are done in total, and `note` after them."""
         self.done = done
         if self._live:
             self._progress.update(self._task, completed=done, note=note)

@@ -1,20 +1,20 @@
-"""What a number needs beside it: which code, which machine, which versions."""
+"""Record where numbers come from: the code, the versions of the packages and the machine."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 
 @lru_cache
 def commit() -> str:
-    """The checkout's commit, with "+changes" if files differ from it; the version if this is no checkout."""
+    """The commit of this checkout, with "+changes" if its files differ; without a checkout, the package's version."""
     root = Path(__file__).resolve().parents[3]
 
     def git(*arguments: str) -> str:
@@ -24,7 +24,7 @@ def commit() -> str:
     try:
         if Path(git("rev-parse", "--show-toplevel")) != root:
             raise OSError
-        # Pages and results are written by the programs themselves; what matters is the code and its configs.
+        # The programs write pages and results into the checkout; only changes of the code and its configs count.
         changed = git("status", "--porcelain", "--", "src", "conf", "pyproject.toml", "requirements.lock")
         return git("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
@@ -32,7 +32,7 @@ def commit() -> str:
 
 
 def processor(device: str = "cpu") -> str:
-    """What the system calls the processor, or the GPU."""
+    """The model name of the processor or, for a CUDA device, of the GPU."""
     import torch
 
     if device.startswith("cuda"):
@@ -42,17 +42,46 @@ def processor(device: str = "cpu") -> str:
     return named[0].partition(":")[2].strip() if named else platform.processor() or platform.machine()
 
 
-def conditions() -> dict[str, Any]:
-    """Date, commit, versions and processor."""
+@dataclass(frozen=True)
+class Conditions:
+    """When, with which code and on which machine numbers were made.
+
+    Args:
+        date: in UTC, to the minute.
+        commit: see `commit`.
+        python, torch, lightning, albumentations, opencv, numpy: versions.
+        processor: its architecture.
+        cores: of the machine; None if the system does not tell.
+        threads: that torch uses on the CPU. Another number sums in another order.
+    """
+
+    date: str
+    commit: str
+    python: str
+    torch: str
+    lightning: str
+    albumentations: str
+    opencv: str
+    numpy: str
+    processor: str
+    cores: int | None
+    threads: int
+
+
+def conditions() -> Conditions:
+    """The conditions of this moment."""
     import torch
 
-    names = ("torch", "lightning", "albumentations", "opencv-python-headless", "numpy")
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": commit(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in names},
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-    }
+    return Conditions(
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        commit=commit(),
+        python=platform.python_version(),
+        torch=version("torch"),
+        lightning=version("lightning"),
+        albumentations=version("albumentations"),
+        opencv=version("opencv-python-headless"),
+        numpy=version("numpy"),
+        processor=platform.machine(),
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+    )

@@ -1,4 +1,4 @@
-"""Takes away what Lightning prints that a reader of our output does not need."""
+"""Suppress messages of Lightning that do not apply to this suite."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import warnings
 
 
 def lightning() -> None:
-    """No device tips, no advice that contradicts how the suite works; real warnings stay."""
+    """Suppress device tips and advice that contradicts how the suite works; other warnings stay."""
     for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
-        ".*does not have many workers.*",  # the embedded photographs need none
+        ".*does not have many workers.*",  # the embedded photographs need no worker processes
         ".*logging interval.*",
-        ".*in eval mode at the start of training.*",  # batch norm that is frozen on purpose
+        ".*in eval mode at the start of training.*",  # batch norm is frozen on purpose
         ".*isinstance.*LeafSpec.*",
-        ".*Total length of.*is zero.*",  # a run that was stopped after its last batch
+        ".*Total length of.*is zero.*",  # a run that was stopped after its last batch and continues
         ".*Checkpoint directory.*exists and is not empty.*",
     ):
         warnings.filterwarnings("ignore", message)
