@@ -11,7 +11,7 @@ from records import evaluation_results, run_record
 
 from inpaintlab.checkpoints import checkpoint
 from inpaintlab.errors import UserError
-from inpaintlab.tables import cells, claims, consistency, footnotes, measure, spec, text_formats
+from inpaintlab.tables import cells, claims, consistency, footnotes, given_checkpoints, measure, spec, text_formats
 from inpaintlab.tables.results import Measured
 
 
@@ -192,7 +192,7 @@ def test_authors_weights_get_a_row_of_their_own(tiny: list[str], tmp_path: Path)
     last = next((tmp_path / "runs").glob("msanet_places2_mum/*/seed0/checkpoints/last.ckpt"))
     theirs = checkpoint.read(last) | {"batches_done": 0}  # as `inpaintlab import` writes it
     torch.save(theirs, tmp_path / "theirs.ckpt")
-    table, given = measure.with_given(spec.load("msanet.table3"), {"MUM": tmp_path / "theirs.ckpt"})
+    table, given = given_checkpoints.with_given(spec.load("msanet.table3"), {"MUM": tmp_path / "theirs.ckpt"})
     label = "MUM, authors' weights"
     assert [row.label for row in table.rows] == ["No-MUM", "MUM", label]
     results = measure.measure(table, "demo", [0], overrides, given)
@@ -207,4 +207,4 @@ def test_authors_weights_get_a_row_of_their_own(tiny: list[str], tmp_path: Path)
     assert f"Not trained here, the authors' weights evaluated: {label}." in text
     assert any(line.startswith("Changed: `") for line in text)
     with pytest.raises(UserError, match="has no row 'full'; its rows are No-MUM, MUM"):
-        measure.with_given(spec.load("msanet.table3"), {"full": last})
+        given_checkpoints.with_given(spec.load("msanet.table3"), {"full": last})

@@ -17,7 +17,8 @@ from inpaintlab.losses.reconstruction import distance
 from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.networks.msanet import Generator
 from inpaintlab.papers.msanet import MSANet
-from inpaintlab.training.module import InpaintingModule, StepOptions
+from inpaintlab.training.module import InpaintingModule
+from inpaintlab.training.step import StepOptions
 
 
 class TinyGenerator(InpaintingGenerator):
@@ -159,9 +160,9 @@ def test_generator_step_leaves_no_gradient_on_the_discriminator() -> None:
     train(module)
     before = {n: p.grad.clone() for n, p in module.discriminator.named_parameters() if p.grad is not None}
     output = module(batch().image, batch().hole)
-    from inpaintlab.training.module import _frozen
+    from inpaintlab.training.step import frozen
 
-    with _frozen(module.discriminator):
+    with frozen(module.discriminator):
         module.judge(module.composite(batch(), output), batch())[0].mean().backward()
     assert module.generator.conv.weight.grad is not None
     for name, parameter in module.discriminator.named_parameters():

@@ -18,7 +18,9 @@ from inpaintlab.utils.progress import Bar
 
 if TYPE_CHECKING:
     from inpaintlab.checkpoints.checkpoint import Restored
-
+    from inpaintlab.data.pairs import PairSet
+    from inpaintlab.evaluation.evaluator import Evaluation
+    from inpaintlab.evaluation.inputs import MetricNetworks
 
 EXTREMES = 2  # kept pictures with the best metrics, and as many with the worst, besides those spread over the pairs
 
@@ -119,36 +121,20 @@ def _evaluate(
     pairs = data.pairs(split)
     if rank == 0:  # before the work, so that an error here does not lose it
         seen, files = inputs.masks_seen(restored, data.test_holes), inputs.files_digest(pairs)
-    with Bar(label, len(range(rank, len(pairs), world)), quiet=rank > 0) as bar:
-        evaluation = evaluator.evaluate_pairs(
-            restored.generator,
-            pairs,
-            protocol=options["protocol"],
-            more=networks.columns(),
-            extractors=networks.extractors,
-            batch_size=options["batch_size"],
-            keep=options["keep"],
-            extremes=EXTREMES if options["keep"] else 0,
-            workers=data.workers,
-            device=device,
-            rank=rank,
-            world=world,
-            progress=lambda done, total: bar.update(done),
-        )
+    evaluation = _evaluate_pairs(restored, pairs, networks, options, data.workers, device, label, rank, world)
     if rank:
         return
     if options["seconds"]:
         evaluation.seconds = evaluator.seconds_per_picture(restored.generator, pairs, device)
-    training = restored.config
     results = EvaluationResults(
         folder=out,
         means=evaluation.means(),
         pairs=len(evaluation.pairs),
         pairs_digest=evaluation.pairs_digest(),
         system=restored.system,
-        name=training["name"],
-        scale=training["scale"]["name"],
-        seed=training["seed"],
+        name=restored.config["name"],
+        scale=restored.config["scale"]["name"],
+        seed=restored.config["seed"],
         batches=restored.batches,
         checkpoint=restored.path.name,
         weights=restored.digest(),
@@ -165,3 +151,32 @@ def _evaluate(
         timed_on=provenance.processor(str(device)) if options["seconds"] else None,
     )
     write_results(results, evaluation)
+
+
+def _evaluate_pairs(
+    restored: Restored,
+    pairs: PairSet,
+    networks: MetricNetworks,
+    options: dict[str, Any],
+    workers: int,
+    device: str | torch.device,
+    label: str,
+    rank: int,
+    world: int,
+) -> Evaluation:
+    with Bar(label, len(range(rank, len(pairs), world)), quiet=rank > 0) as bar:
+        return evaluator.evaluate_pairs(
+            restored.generator,
+            pairs,
+            protocol=options["protocol"],
+            more=networks.columns(),
+            extractors=networks.extractors,
+            batch_size=options["batch_size"],
+            keep=options["keep"],
+            extremes=EXTREMES if options["keep"] else 0,
+            workers=workers,
+            device=device,
+            rank=rank,
+            world=world,
+            progress=lambda done, total: bar.update(done),
+        )

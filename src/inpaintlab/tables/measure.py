@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inpaintlab.checkpoints import checkpoint, pretrained_files
+from inpaintlab.checkpoints import pretrained_files
 from inpaintlab.config.compose import compose_config
 from inpaintlab.config.plain import to_plain
 from inpaintlab.config.run_folder import run_folder
@@ -17,10 +17,10 @@ from inpaintlab.errors import UserError
 from inpaintlab.evaluation.results import EvaluationResults, finished_evaluation
 from inpaintlab.sweep.jobs import BEFORE, DONE, Launcher, run_jobs
 from inpaintlab.tables import wandb_table
-from inpaintlab.tables.results import AUTHORS, Measured, by_protocol, fill, with_training_time
+from inpaintlab.tables.given_checkpoints import config_of_given, evaluate_given
+from inpaintlab.tables.results import Measured, by_protocol, fill, with_training_time
 from inpaintlab.tables.spec import SECONDS, TRAINING_SECONDS, Row, Table
 from inpaintlab.training import record
-from inpaintlab.utils.device import resolve_device
 from inpaintlab.utils.process import explain
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def measure(
     for run in runs:
         _measure_run(table, run, results[run.row.label], failed.get(run.folder), train)
     for label, path in given.items():
-        config, system = _config_of_given(table, scale, overrides, label)
+        config, system = config_of_given(table, scale, overrides, label)
         absent = _ask_for_metrics(table, [config])
-        results[label] = _evaluate_given(config, path, system, f"{label}, evaluating {path.name}")
+        results[label] = evaluate_given(config, path, system, f"{label}, evaluating {path.name}")
     for label, result in results.items():
         if result.summaries:
             result.absent = absent
@@ -166,51 +166,10 @@ def _measure_run(table: Table, run: _Run, result: Measured, failure: str | None,
         print(f"{run.label}: not available: {sentence}", file=sys.stderr)
 
 
-def _config_of_given(table: Table, scale: str, overrides: Sequence[str], label: str) -> tuple[DictConfig, str | None]:
-    """The config that describes the test pairs for a given checkpoint, and the system that it must be of, if known."""
-    first = next(row.experiment for row in table.rows if row.experiment)
-    own = next(row.experiment for row in table.rows if row.label == label)
-    config, of_row = (
-        compose_config([f"experiment={name}", f"masks={table.masks}", f"scale={scale}", *overrides])
-        for name in (first, own or first)
-    )
-    return config, of_row.system if own else None
-
-
 def _require_same_pairs(table: Table, results: Mapping[str, Measured]) -> None:
     digests = {summary.pairs_digest for result in results.values() for summary in result.summaries.values()}
     if len(digests) > 1:
         raise UserError(f"the rows of {table.id} were evaluated on different pairs ({', '.join(sorted(digests))})")
-
-
-def with_given(table: Table, given: Mapping[str, Path]) -> tuple[Table, dict[str, Path]]:
-    """Give every checkpoint of authors' weights its own row; return the table and row label -> checkpoint.
-
-    The new row and the row that the checkpoint was given for both show the published number, and the latter is no
-    longer measured. A checkpoint that was trained here stays in its row.
-
-    Args:
-        given: row label -> checkpoint.
-
-    Raises:
-        UserError: for a row that the table does not have.
-    """
-    labels = [row.label for row in table.rows]
-    for label in given:
-        if label not in labels:
-            raise UserError(f"{table.id} has no row {label!r}; its rows are {', '.join(labels)}")
-    rows, paths = [], {}
-    for row in table.rows:
-        path = given.get(row.label)
-        if path is None or checkpoint.read(path)["batches_done"]:
-            rows.append(row)
-            label = row.label
-        else:
-            label = f"{row.label}, {AUTHORS}"
-            rows += [replace(row, experiment=None), replace(row, label=label, note="")]
-        if path is not None:
-            paths[label] = path
-    return replace(table, rows=tuple(rows)), paths
 
 
 def _read(config: DictConfig) -> EvaluationResults | None:
@@ -228,36 +187,6 @@ def _train(config: DictConfig, label: str) -> EvaluationResults:
     if not record.finished_run(folder):
         run.run_training(config, f"{label}, training")
     return evaluate_run(to_plain(config), folder, label=f"{label}, evaluating")
-
-
-def _evaluate_given(config: DictConfig, path: Path, system: str | None, label: str) -> Measured:
-    """Evaluate a given checkpoint on the pairs that `config` describes.
-
-    Args:
-        system: refuse a checkpoint of any other.
-    """
-    from inpaintlab.evaluation.run import evaluate_checkpoint
-
-    test = to_plain(config)
-    device = resolve_device(test["trainer"]["accelerator"])
-    restored = checkpoint.load(path, system=system, device=device)
-    folder = Path(test["output"]) / "checkpoints" / f"{path.stem}-{restored.digest()}"
-    results = evaluate_checkpoint(restored, test, folder, device=device, label=label)
-    of_run = record.RunRecord(
-        state=record.FINISHED,
-        name=results.name,
-        scale=results.scale,
-        seed=results.seed,
-        batches=restored.batches,
-        remarks=[f"evaluated from {path.name} (weights {restored.digest()}), not trained by this command"],
-        parameters=sum(p.numel() for p in restored.generator.parameters()),
-        precision=record.Precision("as in the checkpoint", channels_last=False, why="not trained by this command"),
-        compiled=False,
-        device=device,
-        test_masks_in_training=results.test_masks_in_training,
-        conditions=results.conditions,
-    )
-    return Measured({results.seed: results}, record=of_run)
 
 
 def _count(table: Table, row: Row) -> dict[str, float]:

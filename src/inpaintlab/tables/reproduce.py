@@ -31,7 +31,7 @@ def reproduce(
 
     Args:
         publish: update the committed pages too.
-        given: see `measure.with_given`.
+        given: see `given_checkpoints.with_given`.
         jobs: rows trained at once, each in a process of its own; so they are also if the overrides choose a launcher.
         pictures: see `figures.sheet`.
 
@@ -40,7 +40,8 @@ def reproduce(
     """
     from inpaintlab.sweep.jobs import make_launcher
     from inpaintlab.tables import spec
-    from inpaintlab.tables.measure import measure, with_given
+    from inpaintlab.tables.given_checkpoints import with_given
+    from inpaintlab.tables.measure import measure
     from inpaintlab.tables.publish import update_pages
     from inpaintlab.tables.write import remember_request, write_table
     from inpaintlab.utils.atomic_write import require_writable
@@ -67,7 +68,8 @@ def reproduce(
 def render_all(overrides: Sequence[str] = ()) -> None:
     """Render every table again from what has been measured below `<output>`; nothing is trained or evaluated."""
     from inpaintlab.tables import spec
-    from inpaintlab.tables.measure import measure, with_given
+    from inpaintlab.tables.given_checkpoints import with_given
+    from inpaintlab.tables.measure import measure
     from inpaintlab.tables.results import Measured
     from inpaintlab.tables.write import read_requests, write_index, write_table
     from inpaintlab.utils.atomic_write import require_writable

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
@@ -15,31 +14,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from inpaintlab.batch import Batch, Output
-from inpaintlab.errors import UserError
 from inpaintlab.image import composite
 from inpaintlab.losses.adversarial import Adversarial, Scores
 from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.training.health import FeatureSizes, Health
+from inpaintlab.training.step import StepOptions, frozen, split
 
 CHECK_EVERY = 25  # batches between two health checks; a check still names the exact batch
-
-
-@dataclass(frozen=True)
-class StepOptions:
-    """How the optimisers step; these options come from `conf/trainer`, not from a paper.
-
-    Args:
-        accumulate: number of parts of each batch that are run one after another; their gradients are summed before
-            the step.
-        clip_norm: largest gradient norm of a step, or None for no limit.
-        health: what to do about an unhealthy training; see `Health`.
-        warn: called with each warning.
-    """
-
-    accumulate: int = 1
-    clip_norm: float | None = None
-    health: str = "stop"
-    warn: Callable[[str], object] = print
 
 
 class InpaintingModule(pl.LightningModule):
@@ -174,7 +155,7 @@ class InpaintingModule(pl.LightningModule):
         values: dict[str, Tensor] = {}
         generator_turn = (number + 1) % self.generator_every == 0
         adversarial = self.discriminator is not None and self.loss_weights["adversarial"] != 0
-        parts = _parts(batch, self.step_options.accumulate)
+        parts = split(batch, self.step_options.accumulate)
         optimizers = self.optimizers()
         if not isinstance(optimizers, list):
             optimizers = [optimizers]
@@ -186,7 +167,7 @@ class InpaintingModule(pl.LightningModule):
                 losses = (self.discriminator_loss(part, shared or self._run(part, False)) for part in parts)
                 values["discriminator"] = self._step("discriminator", optimizers[1], losses)
             if generator_turn:
-                with _frozen(self.discriminator):
+                with frozen(self.discriminator):
                     terms: list[dict[str, Tensor]] = []
                     losses = (
                         self._generator_loss(part, shared or self._run(part, True), adversarial, terms)
@@ -317,27 +298,3 @@ def _require_keys(owner: str, given: Mapping[str, Any], expected: tuple[str, ...
             f"{owner}: loss weights and loss terms do not match. The terms are {', '.join(expected) or 'none'}; "
             f"without a term: {', '.join(unknown) or 'none'}; without a weight: {', '.join(missing) or 'none'}."
         )
-
-
-def _parts(batch: Batch, count: int) -> list[Batch]:
-    """Split the batch into `count` equal parts."""
-    size, rest = divmod(len(batch), count)
-    if rest:
-        raise UserError(
-            f"trainer.accumulate={count} must divide the {len(batch)} pictures that a process has per batch"
-        )
-    cuts = [slice(i * size, (i + 1) * size) for i in range(count)]
-    return [batch] if count == 1 else [Batch(batch.image[c], batch.hole[c], batch.name[c]) for c in cuts]
-
-
-@contextmanager
-def _frozen(module: nn.Module | None) -> Iterator[None]:
-    """Compute no gradients for the weights of `module`; gradients still flow to its input."""
-    parameters = [p for p in module.parameters() if p.requires_grad] if module is not None else []
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)

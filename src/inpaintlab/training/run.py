@@ -23,8 +23,9 @@ from inpaintlab.evaluation.run import evaluate_run, evaluate_run_together
 from inpaintlab.tracking import loggers
 from inpaintlab.training import precision
 from inpaintlab.training import record as run_record
-from inpaintlab.training.module import InpaintingModule, StepOptions
+from inpaintlab.training.module import InpaintingModule
 from inpaintlab.training.record import Precision, Replaced, RunRecord
+from inpaintlab.training.step import StepOptions
 from inpaintlab.training.trainer import build_trainer
 from inpaintlab.utils import provenance, quiet
 from inpaintlab.utils.atomic_write import locked, require_writable, write_text
