@@ -1,4 +1,4 @@
-"""Runs and evaluations whose data fail: other pairs than the manifest's, masks that are gone or torn, torn archives."""
+"""Runs and evaluations with bad data: pairs that differ from the manifest, missing or torn masks, torn archives."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_runs_sweeps_and_tables_hold_a_finished_evaluation_to_the_manifest(
         with pytest.raises(error, match=text):
             measure._read(compose(*options))
         (job,) = plan_jobs([["experiment=msanet_places2_mum", *tiny, *options]])
-        assert job.state == LEFT  # it is started and says what is wrong
+        assert job.state == LEFT  # its own process reports the error
     same = ["batches=1", "evaluate=true", f"data.manifest={done / 'pairs.csv'}"]
     assert measure._read(compose(*same)) == read_results(done)
     assert plan_jobs([["experiment=msanet_places2_mum", *tiny, *same]])[0].state == BEFORE

@@ -1,4 +1,4 @@
-"""Evaluations: the same numbers for any batch size, split among processes or not; what is written can be trusted."""
+"""Evaluations: the same numbers for any batch size and number of workers, and a complete results folder."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_checkpoint_alone_is_enough_and_the_folder_is_complete(compose: Compose,
     assert (folder / "metrics.json").stat().st_mtime_ns == before  # read, not computed again
     longer = run_training(compose("batches=2"))
     (longer / "checkpoints" / "last.ckpt").replace(run / "checkpoints" / "last.ckpt")
-    assert evaluate.run(config).batches == 2  # other weights in a file of the same name are evaluated anew
+    assert evaluate.run(config).batches == 2  # other weights in a file of the same name are evaluated again
     other = compose_config(
         [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}", "masks=center"], "evaluate"
     )

@@ -1,4 +1,4 @@
-"""What goes wrong in a training is named, with its batch; sound trainings are left alone."""
+"""A failing training is stopped with the problem and its batch; healthy trainings are not stopped."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_exploding_gradients_are_told_from_lively_ones() -> None:
 @pytest.mark.parametrize(
     ("norm", "fake", "real", "collapsed"),
     [
-        (0.0, -3.0, 3.0, True),  # it has won: no gradient
-        (0.1, 0.5, 0.5, True),  # it says the same of everything
+        (0.0, -3.0, 3.0, True),  # it always wins: no gradient
+        (0.1, 0.5, 0.5, True),  # it scores everything alike
         (0.1, 0.499, 0.5, False),
         (1e-4, -1.0, 1.0, False),
     ],
@@ -159,7 +159,7 @@ def test_sound_trainings_are_not_stopped(compose: Compose, experiment: str) -> N
 
 
 def test_a_network_that_dies_is_noticed(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MSA-Net's known end: nothing but L2 keeps its features from shrinking."""
+    """MSA-Net's known collapse: only the L2 term keeps its features from shrinking."""
     original = InpaintingModule.training_step
 
     def killed(self: Any, *arguments: Any) -> None:

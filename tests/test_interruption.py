@@ -1,4 +1,4 @@
-"""Signals and kills: saved within a batch, the right exit status, and the run goes on as if nothing had happened."""
+"""Signals and kills: saved within a batch, the right exit status, and a continued run equals an undisturbed one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from inpaintlab.utils import process
 from inpaintlab.utils.atomic_write import locked
 
 Compose = Callable[..., DictConfig]
-# One experiment for each kind of system; every test of a real kill runs with all of them.
+# One experiment for each kind of system; every test with a real kill runs with all of them.
 KINDS_OF_SYSTEM = ("msanet_places2_mum", "lbam_paris", "deepfill_v1_places2", "csa_celeba_irregular")
 SMALL = {
     "lbam_paris": [
@@ -38,7 +38,7 @@ SMALL = {
     "deepfill_v1_places2": [
         "data.geometry.size=64",
         "model.discriminator.local_size=32",
-        "model.generator_every=6",  # five critic steps to one of the generator
+        "model.generator_every=6",  # five discriminator steps to one generator step
     ],
     "csa_celeba_irregular": [  # two discriminators, one of the features of an untrained VGG-16
         "data.geometry.size=64",
@@ -69,7 +69,7 @@ def assert_same_end(one: Path, two: Path) -> None:
 
 @pytest.fixture
 def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
-    """(batch, signal) of signals that this process will get during its training."""
+    """Send this process signals during its training, given as (batch, signal)."""
     plan: list[tuple[int, int]] = []
     original = InpaintingModule.training_step
 

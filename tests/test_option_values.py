@@ -1,4 +1,4 @@
-"""Wrong values of options are sentences before anything begins, and no value that works is refused."""
+"""Wrong values of options give a sentence before anything starts, and valid values are accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps on SLURM, with a stand-in for its commands: what it is asked for, failures, pre-emption, restarts."""
+"""Sweeps on SLURM, with a stand-in for its commands: requested resources, failures, pre-emption, restarts."""
 
 from __future__ import annotations
 

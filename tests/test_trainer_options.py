@@ -1,4 +1,4 @@
-"""Options of the trainer that no network and no paper knows: compile, parts of a batch, clipping, averaged weights."""
+"""Options that belong to the trainer, not to a paper: compilation, parts of a batch, clipping, averaged weights."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_batch_in_parts_trains_the_same_weights(compose: Compose, precision: s
     def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
         return torch.cat([(a[name] - b[name]).flatten() for name in a]).norm().item()
 
-    # Adam divides by the size of the gradient, so that its first steps enlarge rounding.
+    # Adam divides by the size of the gradient, so its first steps enlarge rounding errors.
     assert distance(parts, whole) < (0.001 if precision == "32" else 0.3) * distance(whole, start)
 
 
@@ -175,7 +175,7 @@ def test_parts_in_two_processes_train_the_weights_of_one(tiny: list[str], tmp_pa
         weights.append(generator(run))
     for key in weights[0]:
         torch.testing.assert_close(weights[1][key], weights[0][key], rtol=1e-4, atol=2e-6)
-    # What two processes evaluated together is what one evaluates alone, to the last digit.
+    # Two processes together and one alone give the same numbers, to the last digit.
     last = run / "checkpoints" / checkpoint.LAST
     alone = evaluate.run(compose_config([f"checkpoint={last}", f"out={tmp_path / 'alone'}", "device=cpu"], "evaluate"))
     (together,) = run.glob("evaluation-*")

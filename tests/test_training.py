@@ -1,4 +1,4 @@
-"""Whole runs: finished runs stay, stopped runs continue bit for bit, bad input loses nothing."""
+"""Whole runs: finished runs are not trained again, stopped runs continue bit for bit, bad input stops them early."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
-    """Make the next training die, as by a kill, right after so many batches (before they could be saved)."""
+    """Make the next training end as if it were killed, after this many batches and before they are saved."""
     original = callbacks.Progress.on_train_batch_end
 
     def dying(self: Any, trainer: Any, module: Any, *rest: Any) -> None:

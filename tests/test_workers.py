@@ -1,4 +1,4 @@
-"""Workers of a loader neither keep a failing program from its end nor its message from being one sentence."""
+"""A program that fails while a loader has worker processes ends at once, with one sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fail():
     next(batches)
     raise RuntimeError("half-way")
 
-if sys.argv[1] == "child":  # which Python ends otherwise than a program
+if sys.argv[1] == "child":  # Python ends a child process in another way than a program
     child = multiprocessing.get_context("fork").Process(target=fail)
     child.start()
     child.join()
@@ -35,7 +35,7 @@ fail()
 def test_a_program_that_fails_ends_with_its_workers(where: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(KEEPS_ITS_LOADER)
     command = [sys.executable, str(tmp_path / "program.py"), where]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)  # it would wait for ever
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)  # without the fix it waits for ever
     assert result.returncode == 1
     assert result.stderr.endswith("RuntimeError: half-way\n")
 
