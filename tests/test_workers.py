@@ -1,4 +1,4 @@
-"""Workers of a loader neither keep a failing program from its end nor its message from being one sentence."""
+"""Worker processes end with a failing program, and its error message stays one sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fail():
     next(batches)
     raise RuntimeError("half-way")
 
-if sys.argv[1] == "child":  # which Python ends otherwise than a program
+if sys.argv[1] == "child":  # Python ends a child process in another way than a program
     child = multiprocessing.get_context("fork").Process(target=fail)
     child.start()
     child.join()
@@ -35,7 +35,9 @@ fail()
 def test_a_program_that_fails_ends_with_its_workers(where: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(KEEPS_ITS_LOADER)
     command = [sys.executable, str(tmp_path / "program.py"), where]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)  # it would wait for ever
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=60
+    )  # without the mended exit it would wait forever
     assert result.returncode == 1
     assert result.stderr.endswith("RuntimeError: half-way\n")
 
@@ -50,12 +52,12 @@ def test_an_error_in_a_worker_is_one_sentence(tmp_path: Path) -> None:
     command += [*options, "data.workers=1"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("error: 0 masks in ")
+    assert result.stderr.splitlines()[-1].startswith("error: expected one mask named ")
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_words_of_a_worker_are_found() -> None:
+def test_the_message_of_a_worker_is_extracted() -> None:
     sentence = "no: such\npicture"
     there = f"Caught UserError in DataLoader worker process 0.\nOriginal Traceback:\n  x.UserError: {sentence}\n"
     assert explain(UserError(there)) == sentence
