@@ -1,4 +1,4 @@
-"""Pictures, geometry, the training stream and the pairs: reproducible for any number of workers and processes."""
+"""Pictures, geometry, the training stream and the pairs are reproducible with any number of workers and processes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from inpaintlab.data.files.images import BadPicture, find_bad, list_pictures, re
 from inpaintlab.data.geometry import KINDS, Geometry
 from inpaintlab.data.holes.box import Box
 from inpaintlab.data.holes.free_form import FreeForm
+from inpaintlab.data.holes.mask_files import fit, touches_border
 from inpaintlab.data.pairs import describe, digest, write_manifest
 from inpaintlab.data.stream import Stream
 from inpaintlab.data.workers import loader
@@ -75,7 +76,7 @@ def test_shared_holes_are_those_of_the_batch(folder: Path) -> None:
     second = drain(module(folder, shared_holes=True), rank=1, world=2)
     assert all(torch.equal(half["hole"], hole[2:]) for half, hole in zip(second, holes, strict=True))
     for shared, own in zip(whole, drain(module(folder)), strict=True):
-        assert torch.equal(shared["image"], own["image"])  # crops and flips are not concerned
+        assert torch.equal(shared["image"], own["image"])  # crops and flips do not change
 
 
 def test_every_epoch_shows_every_picture_once_and_differently(folder: Path) -> None:
@@ -161,7 +162,7 @@ def test_photos_train_and_test_regions_share_no_pixel(size: int) -> None:
 
 
 def test_photos_refuse_larger_crops() -> None:
-    with pytest.raises(UserError, match="at most 256 pixels, not 300"):
+    with pytest.raises(UserError, match="crops of at most 256 pixels, not 300"):
         Photos().split("test", 300)
 
 
@@ -202,11 +203,27 @@ def test_broken_pictures_are_named_or_left_out(
     assert "left out 2 of 8" in capsys.readouterr().out
 
 
-def test_scan_cache_spares_the_good_and_notices_changes(folder: Path, tmp_path: Path) -> None:
+def test_scan_cache_skips_known_files_and_notices_changes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files, cache = list_pictures(folder), tmp_path / "scan.json"
     assert find_bad(files, cache) == []
     files[0].write_bytes(b"broken now")
     assert [path for path, _ in find_bad(files, cache)] == [files[0]]
+    monkeypatch.setattr("inpaintlab.data.files.images.read_fast", lambda path: pytest.fail(f"{path} was decoded again"))
+    assert find_bad(files[1:], cache) == []
+
+
+@pytest.mark.parametrize("content", ["", "[", "7", None])
+def test_a_scan_cache_that_cannot_be_used_is_ignored(folder: Path, tmp_path: Path, content: str | None) -> None:
+    (folder / "train" / "1.png").write_bytes(b"torn")
+    cache = tmp_path / "scan.json"
+    if content is None:
+        cache.mkdir()  # neither readable nor writable
+    else:
+        cache.write_text(content)
+    assert [path.name for path, _ in find_bad(list_pictures(folder), cache)] == ["1.png"]
+    assert cache.is_dir() == (content is None)
 
 
 def test_reading_turns_every_mode_into_rgb_and_refuses_16_bit(tmp_path: Path) -> None:
@@ -230,9 +247,13 @@ def test_large_jpegs_are_decoded_small_for_training_only(tmp_path: Path) -> None
     assert read_fast(tmp_path / "large.jpg", 150).shape == (160, 200, 3)
     assert read_fast(tmp_path / "large.jpg", 161).shape == (240, 300, 3)
     assert read_fast(tmp_path / "large.jpg", 320).shape == (320, 400, 3)
-    assert read_fast(tmp_path / "large.jpg", 321).shape == (640, 800, 3)  # more than a half costs as much as the whole
+    assert read_fast(tmp_path / "large.jpg", 321).shape == (
+        640,
+        800,
+        3,
+    )  # scales above a half cost as much as full size
     assert read_fast(tmp_path / "large.jpg").shape == (640, 800, 3)
-    assert Geometry(32).at_least is None  # crops take pixels as they are
+    assert Geometry(32).at_least is None  # crops need the full resolution
     assert Geometry(32, "short_side_then_random_crop", 48).at_least == 48
     assert Geometry(32, "resize_square").at_least == 32
 
@@ -250,7 +271,7 @@ def test_geometry_gives_squares_of_any_picture(kind: str, shape: tuple[int, int]
     assert np.array_equal(geometry.test(picture), geometry.test(picture))
 
 
-def test_crops_take_pixels_as_they_are() -> None:
+def test_crops_keep_the_pixels() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     assert np.array_equal(Geometry(32).test(picture), picture[9:41, 19:51])
     view = Geometry(32, flip=0.0).train(picture, seeds.generator("x", 5))
@@ -268,11 +289,25 @@ def test_flips_happen_half_the_time() -> None:
 def test_geometry_errors() -> None:
     for options, message in (
         ({"kind": "crop"}, "kind must be one of random_crop"),
-        ({"kind": "short_side_then_random_crop", "short_side": 16}, "smaller than the crop"),
-        ({"short_side": 64}, "has no meaning with kind='random_crop'"),
+        ({"kind": "short_side_then_random_crop", "short_side": 16}, "short_side must be at least size=32, got 16"),
+        ({"short_side": 64}, "short_side=64 needs kind=short_side_then_random_crop, got kind=random_crop"),
     ):
         with pytest.raises(ValueError, match=message):
             Geometry(32, **options)  # type: ignore[arg-type]
+
+
+def test_pictures_and_holes_that_are_passed_in_stay_unchanged() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    hole = FreeForm().draw(seeds.generator("x"), "0.2-0.3", 64, 64)
+    for array in (picture, hole):
+        array.setflags(write=False)  # numpy then raises at any change
+    for kind in KINDS:
+        geometry = Geometry(32, kind)
+        assert geometry.test(picture).shape == (32, 32, 3)
+        assert all(geometry.train(picture, seeds.generator(i)).shape == (32, 32, 3) for i in range(8))
+    assert fit(hole, 32, 32, "mask.png").shape == (32, 32)
+    assert touches_border(hole)
+    assert describe(picture, hole, "a", "0.2-0.3").hole_share == round(float(hole.mean()), 6)
 
 
 def test_boxes_as_train_holes(folder: Path) -> None:

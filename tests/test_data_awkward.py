@@ -1,4 +1,4 @@
-"""Files as they come: damaged, missing, linked in circles, in other encodings, edited by hand. Each gets a sentence."""
+"""Faulty files get one clear message: damaged, missing, linked in circles, in other encodings, edited by hand."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def read_or_none(read: Callable[[Path], Any], path: Path) -> Any:
         return None
 
 
-DAMAGED = {  # what becomes of the block, and whether its orientation can still be read
+DAMAGED = {  # bytes to replace, their replacement, and whether the orientation can still be read
     "a number where text belongs": (b"\x01\x1a\x00\x05", b"\x01\x51\x00\x05", True),  # AttributeError from Pillow
     "a fraction where an integer belongs": (b"\x01\x1a\x00\x05", b"\x01\x24\x00\x05", True),  # struct.error
     "text where a fraction belongs": (b"\x01\x0f\x00\x02", b"\x01\x1b\x00\x02", True),  # TypeError
@@ -65,7 +65,7 @@ DAMAGED = {  # what becomes of the block, and whether its orientation can still 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_damaged_exif_is_no_reason_to_lose_a_picture(tmp_path: Path, damage: str, suffix: str) -> None:
+def test_a_picture_with_damaged_exif_is_read(tmp_path: Path, damage: str, suffix: str) -> None:
     old, new, readable = DAMAGED[damage]
     block = exif()
     assert block.count(old) == 1
@@ -80,17 +80,15 @@ def test_damaged_exif_is_no_reason_to_lose_a_picture(tmp_path: Path, damage: str
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
-def test_whatever_is_wrong_with_a_file_it_is_a_bad_picture_for_all(
-    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # sizes are spoilt, too
+def test_all_readers_agree_on_which_files_are_bad(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # spoilt bytes may announce a huge size
     rng, path, whole = np.random.default_rng(0), tmp_path / "spoilt", io.BytesIO()
     image = Image.fromarray(rng.integers(0, 256, (16, 24, 3), dtype=np.uint8))
     image.save(whole, kind, **({} if kind == "BMP" else {"exif": exif()}))
     bad = 0
     for _ in range(150):
         content = bytearray(whole.getvalue())
-        for place in rng.integers(len(content), size=4):  # most of what matters is at either end
+        for place in rng.integers(len(content), size=4):  # mostly in the header
             content[int(place) % int(rng.choice([len(content), 60]))] = int(rng.integers(256))
         path.write_bytes(content[: int(rng.integers(len(content)))] if rng.random() < 0.2 else content)
         with warnings.catch_warnings():
@@ -108,7 +106,7 @@ ODD = [struct.error("odd"), zlib.error("odd"), IndexError("odd"), EOFError(), Ov
 
 @pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("read", [read_picture, read_fast, read_grey])
-def test_errors_that_decoders_do_not_state(
+def test_undocumented_errors_of_decoders_become_bad_pictures(
     tmp_path: Path, read: Callable[[Path], Any], error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load(self: ImageFile.ImageFile) -> None:
@@ -140,14 +138,14 @@ def test_missing_files_count_as_bad_with_their_reasons(
     (folder / "train" / "self.png").symlink_to("self.png")
     with pytest.raises(BadPicture, match=r"2 of 8 pictures(.|\n)*no such picture: .*gone.png\n.*self.png"):
         Folder(folder).split("train", 32)
-    for _ in range(2):  # what is not there is not remembered as good
+    for _ in range(2):  # missing files do not enter the cache
         assert len(Folder(folder, on_broken="skip", scan_cache=tmp_path / "scan.json").split("train", 32)) == 6
     assert "left out 2 of 8" in capsys.readouterr().out
     (folder / "l.txt").write_text("train/0.png\ntrain/missing.png\n")
     assert [item.name for item in Folder(folder, train="l.txt", on_broken="skip").split("train", 32)] == ["train/0.png"]
 
 
-def test_a_link_to_itself_is_no_folder(tmp_path: Path) -> None:
+def test_a_link_to_itself_is_skipped(tmp_path: Path) -> None:
     trees.picture(tmp_path / "a.png")
     (tmp_path / "loop").symlink_to("loop")
     assert list(lists.scan(tmp_path)) == ["a.png"]
@@ -170,7 +168,7 @@ def test_no_picture_is_found_twice(tmp_path: Path) -> None:
     assert list(lists.scan(tmp_path / "link")) == list(lists.scan(root))
 
 
-def test_masks_that_are_gone_are_shared_with_none(tmp_path: Path) -> None:
+def test_missing_masks_are_left_out_of_the_comparison(tmp_path: Path) -> None:
     source = MaskFolder(trees.nvidia_test(tmp_path / "m", 1))
     other = MaskFolder(trees.nvidia_test(tmp_path / "o", 1))
     for name in ("00000.png", "00001.png"):
@@ -189,7 +187,7 @@ def test_lists_of_other_editors(tmp_path: Path, suffix: str) -> None:
     assert list(lists.read_list(path)) == ["a.png", "b.png"]
     for content in (text.encode("utf-16"), text.encode("utf-16-be"), codecs.BOM_UTF16_LE + "犬".encode("utf-16-le")):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=rf"l.{suffix} is no UTF-8 text .*save it as UTF-8"):
+        with pytest.raises(UserError, match=rf"l.{suffix} is not UTF-8 .*save it as UTF-8"):
             lists.read_list(path)
 
 
@@ -198,10 +196,10 @@ def test_names_that_lead_out_of_the_folder_are_refused(folder: Path, suffix: str
     head = "image\n" if suffix == "csv" else ""
     path = folder / f"l.{suffix}"
     source = Folder(folder, train=path.name)
-    path.write_text(f"{head}/train/1.png\n")  # as the official lists of Places2
+    path.write_text(f"{head}/train/1.png\n")  # like the official lists of Places2
     assert [item.name for item in source.split("train", 32)] == ["train/1.png"]
     path.write_text(f"{head}train/0.png\n{folder}/train/1.png\n")
-    with pytest.raises(UserError, match=rf"l.{suffix} lists /.*/train/1.png: write its paths relative to .*pictures"):
+    with pytest.raises(UserError, match=rf"l.{suffix} lists /.*/train/1.png; write paths relative to .*pictures"):
         source.split("train", 32)
     path.write_text(f"{head}train/../../secret.png\n")
     with pytest.raises(UserError, match=r"lists train/../../secret.png, which leads out of"):
@@ -238,14 +236,14 @@ HEAD = "picture,bin,hole_share,picture_sha256,hole_sha256,hole\n"
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("a.png,other,x,aa,bb,", r"pairs.csv, line 3: hole_share is 'x' and no number"),
-        ("a.png,other", "pairs.csv, line 3: no hole_share and no picture_sha256 and no hole_sha256"),
+        ("a.png,other,x,aa,bb,", r"pairs.csv, line 3: hole_share must be a number, got 'x'"),
+        ("a.png,other", "pairs.csv, line 3: hole_share and picture_sha256 and hole_sha256 missing"),
         ("a.png,other,0.5,aa,bb,m.png,more", "pairs.csv, line 3: more columns than the header"),
-        (",other,0.5,aa,bb,m.png", "pairs.csv, line 3: no picture"),
+        (",other,0.5,aa,bb,m.png", "pairs.csv, line 3: picture missing"),
         (f"{'a' * 200_000},other,0.5,aa,bb,m.png", "pairs.csv, line 3: field larger"),
     ],
 )
-def test_lines_of_a_manifest_that_are_no_pairs(tmp_path: Path, line: str, message: str) -> None:
+def test_lines_of_a_manifest_that_are_not_pairs(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "pairs.csv").write_text(f"{HEAD}a.png,other,0.5,aa,bb,\n{line}\n")
     with pytest.raises(UserError, match=message):
         read_manifest(tmp_path / "pairs.csv")
@@ -260,10 +258,10 @@ def test_manifests_of_other_editors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("beside", ["{", "{}", "[]", '{"digest": "a", "overrides": "b"}'])
-def test_what_stands_beside_a_manifest_is_checked(tmp_path: Path, beside: str) -> None:
+def test_the_file_beside_a_manifest_is_checked(tmp_path: Path, beside: str) -> None:
     write_manifest(tmp_path / "pairs.csv", [Pair("a.png", "other", 0.5, "aa", "bb")])
     (tmp_path / "pairs.csv.json").write_text(beside)
-    with pytest.raises(UserError, match=r"pairs.csv.json (is no JSON file|does not say how its pairs are made)"):
+    with pytest.raises(UserError, match=r"pairs.csv.json (is not a JSON file|lacks `overrides` or `digest`)"):
         check(tmp_path / "pairs.csv")
 
 
@@ -284,7 +282,7 @@ def test_the_mask_file_of_a_pair_is_compared(folder: Path, tmp_path: Path) -> No
     assert check(file, here) == [f"{pairs[0].picture}, {pairs[0].bin}: hole is {pairs[0].hole}, not edited.png"]
     file.write_text(text.replace("hole_sha256,hole\n", "hole_sha256\n").replace(".png\n", "\n"))
     rows = [line.rpartition(",")[0] for line in text.splitlines()]
-    file.write_text("\n".join(rows) + "\n")  # a manifest without that column
+    file.write_text("\n".join(rows) + "\n")  # a manifest without the column of mask files
     assert check(file, here) == []
     assert json.loads((tmp_path / "pairs.csv.json").read_text())["digest"] == digest(pairs)
 
@@ -296,7 +294,7 @@ def test_all_empty_bins_are_named_before_any_training(tmp_path: Path) -> None:
     with pytest.raises(
         UserError,
         match=r"none of the 3 masks has a hole in the bins 0.01-0.1 or 0.3-0.4 or 0.4-0.5 or 0.5-0.6 at 64x64 "
-        r"\(0.1-0.2 has 2, 0.2-0.3 has 1\); take other masks or leave these bins out \(masks.bins\)",
+        r"\(0.1-0.2 has 2, 0.2-0.3 has 1\); use other masks or remove these bins from masks.bins",
     ):
         MaskFolder(tmp_path).prepare(64, 64)
     MaskFolder(tmp_path, bins=["0.1-0.2", "0.2-0.3"]).prepare(64, 64)
@@ -318,7 +316,7 @@ def test_masks_by_name_are_looked_up_in_one_pass(tmp_path: Path, monkeypatch: py
         assert source.named(f"{number:05d}")[0] == f"{number:05d}.png"
     assert passes == 1
     trees.mask(tmp_path / "sub" / "00003.png", 0.3)
-    with pytest.raises(UserError, match="2 masks in .* are called '00003'"):
+    with pytest.raises(UserError, match="expected one mask named '00003' in .*, found 2"):
         MaskFolder(tmp_path).named("00003")
 
 
@@ -334,7 +332,7 @@ def test_masks_without_a_hole_are_named(tmp_path: Path) -> None:
     assert "empty24.png" in report.text(None)
 
 
-def test_masks_of_a_mode_that_has_no_way_to_grey_are_named(tmp_path: Path) -> None:
+def test_masks_of_a_mode_without_a_conversion_to_grey_are_named(tmp_path: Path) -> None:
     trees.nvidia_test(tmp_path, 1)
     Image.new("LAB", (64, 64)).save(tmp_path / "lab.tif")
     with pytest.raises(BadPicture, match=r"lab.tif: does not decode \(conversion from LAB"):
@@ -360,7 +358,7 @@ def test_qd_imd_asks_for_its_polarity(tmp_path: Path, part: str) -> None:
     sentence = explain(end.value)
     assert sentence is not None
     assert sentence.startswith("masks.polarity is not set: look at a mask in ")
-    assert sentence.endswith("and say masks.polarity=white_hole or black_hole")
+    assert sentence.endswith("and set masks.polarity=white_hole or black_hole")
     for polarity in ("white_hole", "black_hole"):
         config = compose_config([*given, f"masks.polarity={polarity}"])
         assert instantiate(config.masks[part], _convert_="all").polarity == polarity
@@ -375,7 +373,7 @@ def test_qd_imd_asks_for_its_polarity(tmp_path: Path, part: str) -> None:
         (["data=folder"], "data.root"),
     ],
 )
-def test_what_is_missing_is_one_sentence(given: list[str], missing: str) -> None:
+def test_a_missing_option_is_named_in_one_sentence(given: list[str], missing: str) -> None:
     with pytest.raises(UserError) as end:
         compose_config([*given, "batches=1"])
     assert str(end.value) == f"{missing} is not set: give it as {missing}=..."

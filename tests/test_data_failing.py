@@ -1,4 +1,4 @@
-"""Runs and evaluations with bad data: pairs that differ from the manifest, missing or torn masks, torn archives."""
+"""Runs and evaluations with faulty data: pairs that differ from the manifest, missing or torn masks, torn pictures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RAW, FILES = "inpaintlab.data.holes.raw_masks.RawMasks", "inpaintlab.data.holes.
 
 
 def lines(folder: Path, count: int) -> Path:
-    """A folder of training masks, black holes on white, each elsewhere."""
+    """A folder of training masks with black holes on white, each at another place."""
     folder.mkdir()
     for i in range(count):
         line = np.full((32, 32), 255, np.uint8)
@@ -51,8 +51,8 @@ def lines(folder: Path, count: int) -> Path:
     return folder
 
 
-# ---------------------------------------------------------------------- manifests of evaluations that are done
-def test_a_finished_evaluation_is_held_to_the_manifest(compose: Compose, folder: Path, tmp_path: Path) -> None:
+# ---------------------------------------------------------------------- manifests of finished evaluations
+def test_a_finished_evaluation_must_match_the_manifest(compose: Compose, folder: Path, tmp_path: Path) -> None:
     run = run_training(compose("batches=1"))
     given = [f"checkpoint={run}/checkpoints/last.ckpt", f"out={tmp_path / 'out'}"]
     given += ["data=folder", f"data.root={folder}", "data.geometry.size=32", "masks=irregular"]
@@ -69,11 +69,12 @@ def test_a_finished_evaluation_is_held_to_the_manifest(compose: Compose, folder:
         evaluated(f"data.manifest={tmp_path / 'three.csv'}")
     with pytest.raises(FileNotFoundError, match="there is no such manifest of pairs: .*nowhere.csv"):
         evaluated(f"data.manifest={tmp_path / 'nowhere.csv'}")
-    assert evaluated("split=val", f"data.manifest={tmp_path / 'three.csv'}").split == "val"  # has no manifest
+    three = f"data.manifest={tmp_path / 'three.csv'}"  # the manifest is for the test split only
+    assert evaluated("split=val", three).split == "val"
     assert (done / "metrics.json").stat().st_mtime_ns == written
 
 
-def test_runs_sweeps_and_tables_hold_a_finished_evaluation_to_the_manifest(
+def test_runs_sweeps_and_tables_compare_a_finished_evaluation_with_the_manifest(
     compose: Compose, tiny: list[str], tmp_path: Path
 ) -> None:
     run = run_training(compose("batches=1", "evaluate=true"))
@@ -89,13 +90,13 @@ def test_runs_sweeps_and_tables_hold_a_finished_evaluation_to_the_manifest(
         with pytest.raises(error, match=text):
             measure._read(compose(*options))
         (job,) = plan_jobs([["experiment=msanet_places2_mum", *tiny, *options]])
-        assert job.state == LEFT  # its own process reports the error
+        assert job.state == LEFT  # the job will start and report the error
     same = ["batches=1", "evaluate=true", f"data.manifest={done / 'pairs.csv'}"]
     assert measure._read(compose(*same)) == read_results(done)
     assert plan_jobs([["experiment=msanet_places2_mum", *tiny, *same]])[0].state == BEFORE
 
 
-# ---------------------------------------------------------------------- training masks that are elsewhere
+# ---------------------------------------------------------------------- training masks on another machine
 def test_a_machine_without_the_training_masks_can_evaluate(compose: Compose, tmp_path: Path) -> None:
     masks = lines(tmp_path / "masks", 5)
     test = tmp_path / "test"
@@ -111,10 +112,10 @@ def test_a_machine_without_the_training_masks_can_evaluate(compose: Compose, tmp
     assert gone.test_masks_in_training is None
     assert gone.means == here.means
     drawn = evaluate.run(compose_config([*given, "masks=center"], "evaluate"))
-    assert drawn.test_masks_in_training is False  # as no file could be
+    assert drawn.test_masks_in_training is False  # drawn holes have no file to share
 
 
-def test_whether_masks_were_seen_is_asked_before_the_work(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_masks_are_looked_up_before_the_evaluation(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_training(compose("batches=1"))
 
     def fail(*_: object) -> None:
@@ -136,7 +137,7 @@ def test_changed_pictures_are_evaluated_again(compose: Compose, tmp_path: Path) 
     first = evaluate.run(compose_config(given, "evaluate"))
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     assert evaluate.run(compose_config(given, "evaluate")) == first
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == times  # only read
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == times  # files are only read
     Image.new("RGB", (64, 64), (250, 0, 0)).save(tmp_path / "pictures/test/0.png")
     second = evaluate.run(compose_config(given, "evaluate"))
     assert second.folder == first.folder
@@ -146,7 +147,7 @@ def test_changed_pictures_are_evaluated_again(compose: Compose, tmp_path: Path) 
         evaluate.run(compose_config(given, "evaluate"))
 
 
-def test_what_the_evaluation_lacks_is_said_before_the_training(compose: Compose, tmp_path: Path) -> None:
+def test_missing_inputs_of_the_evaluation_stop_the_run_before_training(compose: Compose, tmp_path: Path) -> None:
     for lacking, message in (
         (f"data.manifest={tmp_path / 'none.csv'}", "none.csv"),
         ("evaluation.fid=true", "inception"),
@@ -158,7 +159,22 @@ def test_what_the_evaluation_lacks_is_said_before_the_training(compose: Compose,
         assert not list(run_folder(config).rglob("*.ckpt"))
 
 
-# ---------------------------------------------------------------------- torn masks and archives
+@pytest.mark.parametrize("how", ["after the training", "of a finished run", "of a checkpoint"])
+def test_an_evaluation_skips_broken_pictures_as_its_config_says(
+    compose: Compose, folder: Path, tmp_path: Path, how: str
+) -> None:
+    trees.picture(folder / "test" / "torn.png").write_bytes(b"torn")
+    skip = ["batches=1", "data.pictures.on_broken=skip"]
+    run = run_training(compose(*skip, f"evaluate={str(how == 'after the training').lower()}"))
+    if how == "of a finished run":
+        run_training(compose(*skip, "evaluate=true"))
+    if how == "of a checkpoint":
+        evaluate.run(compose_config([f"checkpoint={run}/checkpoints/last.ckpt", f"out={run}"], "evaluate"))
+    (done,) = run.glob("evaluation-*")
+    assert {pair.picture for pair in read_manifest(done / "pairs.csv")} == {f"test/{i}.png" for i in range(3)}
+
+
+# ---------------------------------------------------------------------- torn masks and pictures
 def module(folder: Path, **options: Any) -> InpaintingData:
     defaults: dict[str, Any] = {
         "pictures": Folder(folder, scan_limit=0), "geometry": Geometry(32), "train_holes": FreeForm(),
@@ -175,9 +191,9 @@ def test_a_batch_whose_shared_mask_is_torn_shares_another_one(folder: Path, tmp_
     drawn_again = 0
     for before, after in zip(sound, data.stream(), strict=True):
         assert before["name"] == after["name"]
-        assert torch.equal(before["image"], after["image"])  # a sound picture needs no other
+        assert torch.equal(before["image"], after["image"])  # the picture is sound and stays
         assert torch.equal(after["hole"], after["hole"][:1].expand(4, -1, -1, -1))
-        assert len({bool(reason) for reason in after["failed"]}) == 1  # all of a batch, or none
+        assert len({bool(reason) for reason in after["failed"]}) == 1  # a batch shares the failure, too
         assert all("2.png: does not decode" in reason for reason in after["failed"] if reason)
         assert bool(after["failed"][0]) != torch.equal(before["hole"], after["hole"])
         drawn_again += bool(after["failed"][0])
@@ -193,8 +209,8 @@ def test_a_torn_picture_keeps_the_hole_of_its_batch(folder: Path) -> None:
     assert all(torch.equal(before["hole"], after["hole"]) for before, after in zip(sound, torn, strict=True))
 
 
-def test_a_torn_archive_is_a_matter_of_max_failed_alone(tmp_path: Path) -> None:
-    """The second half of 80 pictures: most have more torn files behind them than would ever be tried one by one."""
+def test_only_max_failed_limits_the_number_of_torn_pictures(tmp_path: Path) -> None:
+    """The second half of 80 pictures is torn, so that the next picture rarely helps."""
     for i in range(80):
         trees.picture(tmp_path / "train" / f"{i:02d}.png", (32, 32))
     data = module(tmp_path, train_holes=Box(), batch_size=8, batches=10)
@@ -206,9 +222,9 @@ def test_a_torn_archive_is_a_matter_of_max_failed_alone(tmp_path: Path) -> None:
     again = list(module(tmp_path, train_holes=Box(), batch_size=8, batches=10, workers=2).stream())
     assert [batch["name"] for batch in batches] == [batch["name"] for batch in again]
     taken = [name for batch in batches for name, reason in zip(batch["name"], batch["failed"], strict=True) if reason]
-    assert len(set(taken)) > 20  # spread over all that can be read
+    assert len(set(taken)) > 20  # spread over all readable pictures
     second = {data.train_set()[epoch, 50, 0]["name"] for epoch in range(4)}
-    assert len(second) > 1  # of other pictures in other epochs
+    assert len(second) > 1  # another replacement in another epoch
     patient, strict = Failures(0.9), Failures(0.2)
     for batch in batches:
         patient.add(batch["failed"])
@@ -224,9 +240,9 @@ def test_counts_are_summed() -> None:
     one, two = Failures(0.5), Failures(0.5)
     one.add(["a.jpg: torn", "", ""])
     two.add(["a.jpg: torn", "b.jpg: gone\na.jpg: torn", ""])
-    both = Failures.together(0.5, [one.state(), two.state()])
+    both = Failures.merged(0.5, [one.state(), two.state()])
     assert both.state() == {"samples": 6, "failed": 3, "reasons": {"a.jpg: torn": 3, "b.jpg: gone": 1}}
-    assert one.samples == 3  # as before
+    assert one.samples == 3  # the counts that were merged stay as they are
 
 
 def test_a_run_that_is_stopped_ends_with_a_summary_too(

@@ -1,4 +1,4 @@
-"""A picture that fails in a training is named, counted and replaced by one that (seed, epoch, index) determine."""
+"""A picture that fails during training is named, counted and replaced by one that (seed, epoch, index) determine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def spoil(folder: Path, *names: str) -> None:
         (folder / "train" / f"{name}.png").write_bytes(b"torn")
 
 
-def test_the_next_picture_takes_the_place_with_any_number_of_workers(folder: Path) -> None:
+def test_the_next_picture_replaces_a_broken_one_with_any_number_of_workers(folder: Path) -> None:
     sound = list(module(folder).stream())
     spoil(folder, "2", "3")
     batches = list(module(folder).stream())
@@ -79,9 +79,9 @@ def test_missing_files_and_torn_masks_count_too(folder: Path, tmp_path: Path) ->
     assert "1.png: does not decode" in reasons
 
 
-def test_nothing_that_can_be_read_is_an_error(folder: Path) -> None:
+def test_no_readable_picture_is_an_error(folder: Path) -> None:
     spoil(folder, *"012345")
-    with pytest.raises(BadPicture, match="64 attempts at a training sample found nothing that can be read:") as error:
+    with pytest.raises(BadPicture, match="all 64 attempts to read a training sample failed:") as error:
         module(folder).train_set()[0, 0, 0]
     assert len(str(error.value).splitlines()) == 1 + 6  # each file once
 
@@ -89,7 +89,7 @@ def test_nothing_that_can_be_read_is_an_error(folder: Path) -> None:
 def test_more_than_the_share_stops(capsys: pytest.CaptureFixture[str]) -> None:
     counted = Failures(0.05)
     for i in range(10):
-        counted.add([f"a{i}.jpg: torn"] + 7 * [""])  # up to ten never stop
+        counted.add([f"a{i}.jpg: torn"] + 7 * [""])  # ten failures never stop a run
     with pytest.raises(UserError, match=r"11 of 88 samples .*\n(.|\n)*more than data.max_failed=0.05 allows"):
         counted.add(["a0.jpg: torn"] + 7 * [""])
     assert capsys.readouterr().err.count("replaced in the training: ") == 10
@@ -121,4 +121,4 @@ def test_a_run_ends_with_a_summary_and_goes_on_counting(
     assert record["test_masks_in_training"] is False
     checkpoint = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["InpaintingData"]["failed"] == 2
-    assert run_folder(stop) == run_folder(config)  # how patient a run is changes nothing in it
+    assert run_folder(stop) == run_folder(config)  # the limit of failures is not part of a run's name

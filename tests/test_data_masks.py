@@ -1,4 +1,4 @@
-"""Mask sets: binned as the config says, measured at the final size; shared masks are refused unless allowed."""
+"""Mask sets are binned as configured and measured at the final size; shared masks are refused unless allowed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from inpaintlab.data.geometry import Geometry
 from inpaintlab.data.holes import bins
 from inpaintlab.data.holes.box import Box
 from inpaintlab.data.holes.free_form import GROWTH, FreeForm
-from inpaintlab.data.holes.mask_folder import MaskFolder, touches_border
+from inpaintlab.data.holes.mask_files import touches_border
+from inpaintlab.data.holes.mask_folder import MaskFolder
 from inpaintlab.data.holes.overlap import masks_are_shared
 from inpaintlab.data.holes.quick_draw import QuickDraw
 from inpaintlab.data.holes.raw_masks import RawMasks
@@ -33,13 +34,13 @@ def test_bins_by_index_follow_the_order_of_the_files(tmp_path: Path) -> None:
     subset = MaskFolder(tmp_path, bins=["0.3-0.4"], binning="index")
     assert subset.measured(64, 64).by_bin["0.3-0.4"].tolist() == list(range(18, 24))
     trees.mask(tmp_path / "00036.png", 0.3)
-    with pytest.raises(UserError, match=r"binning=index needs masks numbered from 0 .* not these 37"):
+    with pytest.raises(UserError, match=r"masks.binning=index needs masks numbered from 0 .* not these 37"):
         MaskFolder(tmp_path, binning="index").prepare(64, 64)
 
 
 def test_measured_and_native_shares_differ_at_the_limits(tmp_path: Path) -> None:
     thin = np.zeros((128, 128), np.uint8)
-    thin[1::2, :26] = 255  # every second row: nearest neighbour at half the size keeps none of them, or all
+    thin[1::2, :26] = 255  # every second row: at half the size, nearest neighbour keeps all or none of them
     Image.fromarray(thin).save(tmp_path / "0.png")
     native = float((thin > 0).mean())
     for binning in ("native", "measured"):
@@ -68,7 +69,7 @@ def test_border_condition_is_measured(tmp_path: Path) -> None:
 
 
 def test_masks_in_memory_are_those_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trees.nvidia_test(tmp_path, 1, 70)  # 70 x 70 pixels do not fill whole bytes
+    trees.nvidia_test(tmp_path, 1, 70)  # 70 x 70 is not a multiple of 8 pixels
     draws = []
     for kept in (1 << 20, 0):
         monkeypatch.setattr("inpaintlab.data.holes.mask_folder.KEPT", kept)
@@ -85,7 +86,7 @@ def test_fixed_lists_and_masks_by_name(tmp_path: Path) -> None:
     assert not np.array_equal(first[0], first[1])
     name, hole = source.named("00005")
     assert (name, np.array_equal(hole, first[1])) == ("00005.png", True)
-    with pytest.raises(UserError, match="0 masks in .* are called 'nothing'"):
+    with pytest.raises(UserError, match="expected one mask named 'nothing' in .*, found 0"):
         source.named("nothing")
     drawn = FreeForm()
     assert np.array_equal(drawn.fixed(3, "0.1-0.2", 32, 32), drawn.fixed(3, "0.1-0.2", 32, 32))
@@ -97,7 +98,7 @@ def test_fixed_lists_and_masks_by_name(tmp_path: Path) -> None:
 def test_options_are_checked(tmp_path: Path) -> None:
     trees.nvidia_test(tmp_path, 1)
     for options in ({"polarity": "auto"}, {"binning": "name"}, {"border": "yes"}, {"threshold": 2}):
-        with pytest.raises(ValueError, match="must be one of|must lie in"):
+        with pytest.raises(ValueError, match="must be one of|must be in"):
             MaskFolder(tmp_path, **options)  # type: ignore[arg-type]
 
 
@@ -106,7 +107,7 @@ def raw(folder: Path, count: int = 5) -> Path:
     for i in range(count):
         line = np.full((128, 128), 255, np.uint8)
         cv2.line(line, (20 + 10 * i, 30), (100, 90), (0,), 2)
-        cv2.line(line, (5, 120), (9, 120), (170,), 3)  # lighter than 0.6 of white: no hole
+        cv2.line(line, (5, 120), (9, 120), (170,), 3)  # lighter than 0.6 of white, so not a hole
         folder.mkdir(exist_ok=True)
         Image.fromarray(line).save(folder / f"{i}.png")
     return folder
@@ -133,7 +134,7 @@ def test_raw_masks_are_turned_shifted_and_reproducible(tmp_path: Path) -> None:
     binned = RawMasks(tmp_path / "m", bins=["0.1-0.2", "0.2-0.3"])
     for i in range(10):
         assert 0.1 < binned.draw(seeds.generator(i), "0.1-0.2", 64, 64).mean() <= 0.2  # at the final size
-    with pytest.raises(UserError, match="in 500 attempts none of the 5 training masks"):
+    with pytest.raises(UserError, match="none of 500 attempts with 5 training masks"):
         RawMasks(tmp_path / "m", bins=["0.9-1.0"]).draw(seeds.generator(0), "0.9-1.0", 64, 64)
 
 
@@ -145,7 +146,7 @@ def test_raw_masks_of_the_other_polarity_are_refused(tmp_path: Path) -> None:
         RawMasks(None)
 
 
-# ---------------------------------------------------------------------- drawn ones
+# ---------------------------------------------------------------------- drawn holes
 @pytest.mark.parametrize("bin", bins.IRREGULAR)
 def test_quick_draw_holes_lie_in_their_bin(bin: str) -> None:
     low, high = bins.limits(bin)
@@ -162,14 +163,14 @@ def test_quick_draw_holes_are_thinner_than_free_form_ones() -> None:
 
 
 class Slow(FreeForm):
-    """FreeForm as it reads most plainly: every shape is drawn into a copy and looked at."""
+    """FreeForm in its plainest form: every shape is drawn into a copy and counted."""
 
     def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
-        low, high = self._limits[bin]
+        low, high = self.limits[bin]
         least, most = int(low * height * width) + 1, int(high * height * width)
         target = int(rng.integers(least, most + 1))
         hole, scale = np.zeros((height, width), np.uint8), 1.0
-        for shape in self._shapes(rng, height, width, 1 + GROWTH * target / (height * width)):
+        for shape in self.shapes(rng, height, width, 1 + GROWTH * target / (height * width)):
             more = hole.copy()
             shape.paint(more, scale)
             if more.sum() > most:
@@ -187,13 +188,13 @@ class Slow(FreeForm):
 
 @pytest.mark.parametrize("size", [(256, 256), (48, 64)])
 @pytest.mark.parametrize("bin", bins.IRREGULAR)
-def test_shapes_that_are_not_looked_at_change_nothing(bin: str, size: tuple[int, int]) -> None:
+def test_skipping_the_count_changes_nothing(bin: str, size: tuple[int, int]) -> None:
     for i in range(30):
         fast, slow = (kind().draw(seeds.generator("f", i), bin, *size) for kind in (FreeForm, Slow))
         assert np.array_equal(fast, slow)
 
 
-# ---------------------------------------------------------------------- seen in training
+# ---------------------------------------------------------------------- masks seen in training
 def test_masks_are_shared_by_path_or_content(tmp_path: Path) -> None:
     trees.nvidia_test(tmp_path / "test", 1)
     (tmp_path / "other").mkdir()

@@ -1,8 +1,9 @@
-"""Pairing protocols by name and seed; manifests are written, checked, and hold an evaluation to its pairs."""
+"""Pairing protocols depend on name and seed; manifests are written, checked, and fix the pairs of an evaluation."""
 
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,10 @@ def test_numbers_of_every_protocol() -> None:
         numbers("random_601", 600, 6, 0)
     with pytest.raises(UserError, match="must be one of " + ", ".join(PROTOCOLS)):
         numbers("all", 600, 6, 0)
+    with pytest.raises(UserError, match="did you mean every_bin"):
+        numbers("every_bins", 600, 6, 0)
+    with pytest.raises(UserError, match="random_N needs a number in place of N, such as random_500"):
+        numbers("random_N", 600, 6, 0)
 
 
 def test_fixed_lists_give_each_bin_its_masks_in_turn(folder: Path, masks: Path) -> None:
@@ -83,7 +88,7 @@ def test_same_name_masks_go_where_the_pixels_of_their_picture_go(tmp_path: Path)
         trees.picture(root / "test" / f"{name}.jpg", size)
         trees.picture(root / "train" / f"{name}0.jpg", size)
     hole = np.zeros((40, 60), np.uint8)
-    hole[:, :30] = 255  # the left half: still the left half of the central square
+    hole[:, :30] = 255  # the left half, also of the central square
     (tmp_path / "m").mkdir()
     Image.fromarray(hole).save(tmp_path / "m" / "a.png")
     trees.mask(tmp_path / "m" / "b.png", 0.25)  # 64 x 64 for a picture of 32 x 32
@@ -99,19 +104,19 @@ def test_same_name_masks_go_where_the_pixels_of_their_picture_go(tmp_path: Path)
     assert some.describe(1).bin == "0.2-0.3"
     (tmp_path / "m" / "b.png").unlink()
     fewer = PairSet(Folder(root).split("test", 32), Geometry(32), MaskFolder(tmp_path / "m"), 0, "same_name")
-    with pytest.raises(UserError, match="0 masks in .* are called 'b'"):
+    with pytest.raises(UserError, match="expected one mask named 'b' in .*, found 0"):
         fewer.load(1)
 
 
 # ---------------------------------------------------------------------- manifests
-def test_the_hole_file_is_no_part_of_the_digest(folder: Path, masks: Path, tmp_path: Path) -> None:
+def test_the_digest_does_not_depend_on_the_hole_file(folder: Path, masks: Path, tmp_path: Path) -> None:
     some = pairs(folder, masks, "every_bin")
     assert digest([some.describe(n) for n in range(4)]) == digest([describe(*some.load(n)) for n in range(4)])
     described = [some.describe(n) for n in range(len(some))]
     write_manifest(tmp_path / "pairs.csv", described)
     assert read_manifest(tmp_path / "pairs.csv") == described
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="is no manifest of pairs"):
+    with pytest.raises(UserError, match="is not a manifest of pairs: expected the columns picture, bin, .*, got a, b"):
         read_manifest(tmp_path / "other.csv")
     with pytest.raises(FileNotFoundError, match="no such manifest"):
         read_manifest(tmp_path / "none.csv")
@@ -148,22 +153,32 @@ def test_manifest_is_written_checked_and_kept(
     assert any("was changed: its digest" in line for line in check(file, [f"data.root={moved}"]))
 
 
-def test_an_evaluation_is_held_to_its_manifest(folder: Path, tmp_path: Path) -> None:
+def test_an_evaluation_must_match_its_manifest(folder: Path, tmp_path: Path) -> None:
     items = Folder(folder).split("test", 32)
     first = PairSet(items, Geometry(32), FreeForm(), 0)
     expected = [first.describe(n) for n in range(len(first))]
     same = PairSet(items, Geometry(32), FreeForm(), 0, expected=expected)
     assert same.chosen([5, 7]).load(1)[3] == expected[7].bin
     other = PairSet(items, Geometry(32), FreeForm(), 1, expected=expected)
-    with pytest.raises(UserError, match=r"pair of test/0.png and 0.2-0.3 is not that of the manifest: hole_sha256 is"):
+    with pytest.raises(UserError, match=r"pair of test/0.png and 0.2-0.3 differs from the manifest: hole_sha256 is"):
         other.chosen([2]).load(0)
     with pytest.raises(UserError, match="the manifest lists 17 pairs, the pictures and holes give 18"):
         PairSet(items, Geometry(32), FreeForm(), 0, expected=expected[1:])
 
 
-def test_pairing_has_a_part_in_the_name_of_an_evaluation() -> None:
+def test_the_name_of_an_evaluation_depends_on_the_pairing() -> None:
     def key(*more: str) -> str:
         return evaluation_key(to_plain(compose_config(["scale=demo", *more])))
 
     assert key() == key("data.pairing=every_bin") == key("data.manifest=x.csv")
     assert key() != key("data.pairing=one_per_picture")
+
+
+def test_the_name_of_an_evaluation_is_found_without_changing_the_config() -> None:
+    given = ["scale=demo", "data=folder", "data.root=PICTURES", "data.pictures.on_broken=skip"]
+    config = to_plain(compose_config(given))
+    before = deepcopy(config)
+    key = evaluation_key(config)
+    assert config == before
+    assert config["data"]["pictures"]["on_broken"] == "skip"
+    assert key == evaluation_key(to_plain(compose_config(given[:-1])))  # which pictures are broken is not part of it

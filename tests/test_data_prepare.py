@@ -1,4 +1,4 @@
-"""`inpaintlab data prepare` makes the same set in another layout, goes on after a stop, and leaves originals alone."""
+"""`inpaintlab data prepare` makes the same set in another layout, continues after a stop, and only reads originals."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_paris_gets_lower_case_suffixes(tmp_path: Path) -> None:
     assert {path.suffix for path in (tmp_path / "out" / "train").iterdir()} == {".jpg"}
 
 
-def test_any_folder_is_split_once_and_for_all(tmp_path: Path) -> None:
+def test_a_prepared_folder_keeps_its_splits(tmp_path: Path) -> None:
     for i in range(20):
         trees.picture(tmp_path / "from" / "sub" / f"{i}.png")
     original = Folder(tmp_path / "from")
@@ -94,7 +94,7 @@ def test_any_folder_is_split_once_and_for_all(tmp_path: Path) -> None:
         assert names == [name for name, _ in contents(original, split) if name != "sub/later.png"]
 
 
-# ---------------------------------------------------------------------- smaller copies, going on
+# ---------------------------------------------------------------------- reduced copies, stopped runs
 def test_large_pictures_are_made_smaller_once(tmp_path: Path) -> None:
     root = tmp_path / "from"
     for i in range(6):
@@ -105,25 +105,25 @@ def test_large_pictures_are_made_smaller_once(tmp_path: Path) -> None:
     source = Folder(root)
     counts, left_out = prepare(source, tmp_path / "out", short_side=40)
     assert counts == {"train": 5, "val": 5, "test": 1}
-    assert len(left_out) == 2  # once more as a picture to look at
+    assert len(left_out) == 2  # once in training, once in validation
     assert "5.jpg" in left_out[0]
-    assert (tmp_path / "out/train/0.jpg").is_symlink()  # small already
+    assert (tmp_path / "out/train/0.jpg").is_symlink()  # already small enough
     assert Image.open(tmp_path / "out/train/1.jpg").size == (53, 40)
     assert Image.open(tmp_path / "out/test/a.png").size == (80, 40)
     assert state(root) == before
 
     made = state(tmp_path / "out")
-    (tmp_path / "out/train/2.jpg").unlink()  # as if the run had been stopped
+    (tmp_path / "out/train/2.jpg").unlink()  # as after a stopped run
     (tmp_path / "out/prepared.json").rename(tmp_path / "out/preparing.json")
     prepare(source, tmp_path / "out", short_side=40)
     again = state(tmp_path / "out")
     assert again.keys() == made.keys()
-    assert again["train/3.jpg"] == made["train/3.jpg"]  # not written again
+    assert again["train/3.jpg"] == made["train/3.jpg"]  # kept, not written again
     with pytest.raises(UserError, match=r"prepared with another short_side \(40, not 30\)"):
         prepare(source, tmp_path / "out", short_side=30)
 
 
-def test_a_stopped_preparation_is_no_prepared_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_preparation_is_not_a_prepared_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = ParisStreetView(trees.paris(tmp_path / "from"), held_out=2)
 
     def stop(*_: object) -> None:
@@ -138,10 +138,10 @@ def test_a_stopped_preparation_is_no_prepared_set(tmp_path: Path, monkeypatch: p
     assert ParisStreetView(tmp_path / "out", held_out=2).is_prepared
 
 
-def test_out_must_be_apart_and_empty(tmp_path: Path) -> None:
+def test_out_must_be_separate_and_empty(tmp_path: Path) -> None:
     source = ParisStreetView(trees.paris(tmp_path / "from"), held_out=2)
     for out in (tmp_path, tmp_path / "from", tmp_path / "from" / "x"):
-        with pytest.raises(UserError, match="lie in each other"):
+        with pytest.raises(UserError, match="contain each other"):
             prepare(source, out)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
@@ -154,7 +154,7 @@ def test_out_must_be_apart_and_empty(tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------------- archives
 def packed(tmp_path: Path) -> Path:
-    """Places2's archives: train and val as tar, the lists as tar."""
+    """The archives of Places2: tar files of train, val and the lists."""
     root, folder = trees.places2(tmp_path / "tree", "large"), tmp_path / "archives"
     folder.mkdir()
     for archive, member in (
@@ -187,7 +187,7 @@ def test_from_archives_to_a_training_set(tmp_path: Path, capsys: pytest.CaptureF
     assert made["pictures"] == {"train": 3, "val": 3, "test": 4}
 
 
-def test_unpacking_goes_on_and_refuses_torn_and_foreign_archives(tmp_path: Path) -> None:
+def test_unpacking_continues_and_refuses_torn_and_foreign_archives(tmp_path: Path) -> None:
     trees.picture(tmp_path / "a.jpg")
     trees.picture(tmp_path / "b.jpg")
     pack = tmp_path / "paris_train_original.zip"
@@ -206,7 +206,7 @@ def test_unpacking_goes_on_and_refuses_torn_and_foreign_archives(tmp_path: Path)
     assert (into / "paris_train_original/A.JPG").stat().st_mtime_ns == kept
     torn = tmp_path / "torn.zip"
     torn.write_bytes(pack.read_bytes()[:-60])
-    with pytest.raises(UserError, match=r"torn.zip: does not unpack .* is it complete"):
+    with pytest.raises(UserError, match=r"torn.zip: does not unpack .* check that the download is complete"):
         archives.unpack(torn, into, {})
     with tarfile.open(tmp_path / "foreign.tar", "w") as tape:
         tape.add(tmp_path / "a.jpg", "../a.jpg")
@@ -214,9 +214,9 @@ def test_unpacking_goes_on_and_refuses_torn_and_foreign_archives(tmp_path: Path)
         archives.unpack(tmp_path / "foreign.tar", into, {})
 
 
-def test_what_needs_no_preparation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_photos_and_masks_need_no_preparation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("photos", str(tmp_path / "out")) == 1
     assert run("masks=folder", str(tmp_path / "out"), "masks.root=x") == 1
     errors = capsys.readouterr().err
     assert "the embedded photographs need no preparation" in errors
-    assert "mask sets are read as they are" in errors
+    assert "mask sets need no preparation" in errors

@@ -1,4 +1,4 @@
-"""`inpaintlab data prepare` when something is amiss: no original is lost, no split is mixed, nothing is half a set."""
+"""`inpaintlab data prepare` with errors: no original is lost, no split is mixed, no incomplete set is used."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from inpaintlab.commands import data as data_command
 from inpaintlab.data.datasets.celeba import CelebA
 from inpaintlab.data.datasets.celebahq import CelebAHQ
 from inpaintlab.data.datasets.folder import Folder
-from inpaintlab.data.datasets.named import PREPARED, SPLITS, STARTED, NamedSet
+from inpaintlab.data.datasets.named import NamedSet
 from inpaintlab.data.datasets.paris import ParisStreetView
 from inpaintlab.data.datasets.places2 import Places2
+from inpaintlab.data.datasets.source import PREPARED, SPLITS, STARTED
 from inpaintlab.data_preparation import archives
 from inpaintlab.data_preparation.prepare import Task, place, prepare
 from inpaintlab.data_preparation.verify import verify
@@ -37,13 +38,13 @@ def test_pictures_outside_of_the_folder_are_refused_and_stay(tmp_path: Path, spe
     trees.picture(tmp_path / "set" / "test" / "1.jpg")
     (tmp_path / "set" / "train.csv").write_text(f"image\n{spelled.format(root=tmp_path)}\n")
     before = state(tmp_path / "pics")
-    with pytest.raises(UserError, match="pictures below|outside|absolute|below"):
+    with pytest.raises(UserError, match=r"only pictures below .* can be prepared|write paths relative to|leads out of"):
         prepare(Folder(tmp_path / "set", train="train.csv", test="test"), tmp_path / "out")
     assert state(tmp_path / "pics") == before
     assert not (tmp_path / "pics/1.jpg").is_symlink()
 
 
-def test_a_file_that_prepare_has_not_made_is_never_replaced(tmp_path: Path) -> None:
+def test_files_of_others_are_never_replaced(tmp_path: Path) -> None:
     source, target = trees.picture(tmp_path / "a.jpg"), trees.picture(tmp_path / "out" / "a.jpg")
     kept = target.read_bytes()
     with pytest.raises(FileExistsError):
@@ -51,13 +52,13 @@ def test_a_file_that_prepare_has_not_made_is_never_replaced(tmp_path: Path) -> N
     assert target.read_bytes() == kept
 
 
-# ---------------------------------------------------------------------- the same again
+# ---------------------------------------------------------------------- another run into the same folder
 def test_another_choice_of_pictures_needs_another_folder(tmp_path: Path) -> None:
     for i in range(12):
         trees.picture(tmp_path / "from" / f"{i}.png")
     prepare(Folder(tmp_path / "from"), tmp_path / "out")
     made = state(tmp_path / "out")
-    trees.picture(tmp_path / "from" / "later.png")  # would move pictures from one split to another
+    trees.picture(tmp_path / "from" / "later.png")  # would move pictures between splits
     with pytest.raises(UserError, match="prepared with another choice of pictures"):
         prepare(Folder(tmp_path / "from"), tmp_path / "out")
     assert state(tmp_path / "out") == made
@@ -79,9 +80,9 @@ def test_a_wrong_option_does_not_claim_the_folder(tmp_path: Path) -> None:
     prepare(Places2(root, variant="large", categories=["beach"]), tmp_path / "out")
 
 
-# ---------------------------------------------------------------------- half a set
+# ---------------------------------------------------------------------- incomplete sets
 @pytest.mark.parametrize("kind", ["folder", "named"])
-def test_what_a_stopped_run_left_is_no_set(tmp_path: Path, kind: str) -> None:
+def test_the_output_of_a_stopped_run_is_refused(tmp_path: Path, kind: str) -> None:
     root = trees.paris(tmp_path / "from")
     source: Folder | NamedSet = ParisStreetView(root, held_out=2) if kind == "named" else Folder(root)
     prepare(source, tmp_path / "out")
@@ -93,7 +94,7 @@ def test_what_a_stopped_run_left_is_no_set(tmp_path: Path, kind: str) -> None:
     assert len(stopped.split("train", 32))
 
 
-def test_missing_pictures_are_named_and_the_run_goes_on_when_they_are_there(tmp_path: Path) -> None:
+def test_missing_pictures_are_named_and_the_run_continues_once_they_exist(tmp_path: Path) -> None:
     root = trees.places2(tmp_path / "from", "large")
     lost = root / "data_large/b/beach/00000002.jpg"
     kept = lost.rename(tmp_path / "kept.jpg")
@@ -105,7 +106,7 @@ def test_missing_pictures_are_named_and_the_run_goes_on_when_they_are_there(tmp_
     assert prepare(source, tmp_path / "out")[0]["train"] == 9
 
 
-def test_a_full_disk_is_said_and_drops_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_the_run_and_drops_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = ParisStreetView(trees.paris(tmp_path / "from"), held_out=2)
 
     def full(*_: object) -> None:
@@ -113,7 +114,7 @@ def test_a_full_disk_is_said_and_drops_no_picture(tmp_path: Path, monkeypatch: p
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "symlink_to", full)
-        with pytest.raises(UserError, match=r"x.jpg: No space left on device; started again"):
+        with pytest.raises(UserError, match=r"x.jpg: No space left on device; start `prepare` again"):
             prepare(source, tmp_path / "out")
     assert prepare(source, tmp_path / "out")[0]["train"] == 6
 
@@ -127,7 +128,7 @@ def test_a_prepared_set_without_validation_pictures_is_sound(tmp_path: Path, sho
 
     prepare(source(root), tmp_path / "out", short_side=short_side)
     report = verify(source(tmp_path / "out"), any_count=True)
-    assert "no validation split: validation looks at training pictures" in report.notes
+    assert "no validation split: validation uses training pictures" in report.notes
     assert not report.wrong
 
 
@@ -138,13 +139,13 @@ def test_a_prepared_folder_without_validation_pictures_is_sound(tmp_path: Path) 
             picture.write_bytes(picture.read_bytes() + bytes([i]))
     prepare(Folder(tmp_path / "from"), tmp_path / "out")
     report = verify(Folder(tmp_path / "out"))
-    assert "no validation split: validation looks at training pictures" in report.notes
+    assert "no validation split: validation uses training pictures" in report.notes
     assert not report.wrong
 
 
 # ---------------------------------------------------------------------- layouts
 @pytest.mark.parametrize("padded", [True, False])
-def test_a_missing_face_is_called_as_the_others_are(tmp_path: Path, padded: bool) -> None:
+def test_a_missing_face_is_named_like_the_others(tmp_path: Path, padded: bool) -> None:
     for n in (1, 2, 4, 29999, 30000):
         trees.picture(tmp_path / "data256x256" / (f"{n:05d}.jpg" if padded else f"{n}.jpg"))
     (tmp_path / "train.flist").write_text("0.jpg\n1.jpg\n2.jpg\n")
@@ -179,7 +180,7 @@ def test_an_archive_that_ends_between_two_members_is_torn(tmp_path: Path, cut: i
     assert not list((tmp_path / "other").glob(".unpacked*"))
 
 
-def test_a_damaged_member_is_said(tmp_path: Path) -> None:
+def test_a_damaged_member_is_reported(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as pack:
         pack.writestr("x/a.jpg", bytes(range(256)) * 400)
     content = bytearray((tmp_path / "a.zip").read_bytes())
@@ -189,7 +190,7 @@ def test_a_damaged_member_is_said(tmp_path: Path) -> None:
         archives.unpack(tmp_path / "a.zip", tmp_path / "into", {})
 
 
-def test_what_is_unpacked_already_is_used_beside_archives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unpacked_folders_beside_archives_are_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = packed(tmp_path)
     (folder / "val_large.tar").unlink()
     shutil.copytree(tmp_path / "tree" / "val_large", folder / "val_large")
@@ -200,7 +201,7 @@ def test_what_is_unpacked_already_is_used_beside_archives(tmp_path: Path, capsys
     assert state(folder) == before
 
 
-def test_archives_are_not_unpacked_into_a_folder_of_something_else(tmp_path: Path) -> None:
+def test_archives_are_not_unpacked_into_a_used_folder(tmp_path: Path) -> None:
     folder = packed(tmp_path)
     before = state(folder)
     for out in (folder, tmp_path / "tree"):
@@ -250,7 +251,7 @@ def test_a_stopped_command_leaves_no_process_and_no_traceback(tmp_path: Path, nu
         deadline = time.monotonic() + 60
         while "Folder train" not in (tmp_path / "error.txt").read_text() and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(1)  # until its processes are there
+        time.sleep(1)  # until its processes have started
         child.send_signal(number)
         status = child.wait(60)
     while alive(child.pid) and time.monotonic() < deadline:
@@ -258,6 +259,6 @@ def test_a_stopped_command_leaves_no_process_and_no_traceback(tmp_path: Path, nu
     assert not alive(child.pid)
     printed = (tmp_path / "error.txt").read_text()
     assert "Traceback" not in printed
-    if status > 0 and number == signal.SIGINT:  # a fast machine may have been done before
+    if status > 0 and number == signal.SIGINT:  # a fast machine may finish before the signal
         assert status == 130
         assert printed.splitlines()[-1] == "stopped"

@@ -1,4 +1,4 @@
-"""`inpaintlab data verify` finds every defect, names the file, and ends with 1."""
+"""`inpaintlab data verify` finds every defect, names the file, and exits with status 1."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from inpaintlab.data.datasets.places2 import Places2
 from inpaintlab.data.holes.mask_folder import MaskFolder
 from inpaintlab.data.holes.raw_masks import RawMasks
 from inpaintlab.data_preparation.parallel import spread
+from inpaintlab.data_preparation.report import Findings, Report
 from inpaintlab.data_preparation.verify import verify
 from inpaintlab.data_preparation.verify_masks import verify_masks
 
@@ -46,7 +47,7 @@ LAYOUTS: dict[str, Callable[[Path], NamedSet]] = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_sound_trees_have_nothing_wrong_but_their_number(tmp_path: Path, layout: str) -> None:
+def test_only_the_number_of_pictures_is_wrong_in_small_sound_sets(tmp_path: Path, layout: str) -> None:
     source = LAYOUTS[layout](tmp_path)
     assert set(verify(source).wrong) == {"another number of pictures than published"}
     report = verify(source, any_count=True)
@@ -83,7 +84,7 @@ def test_every_defect_is_named(tmp_path: Path) -> None:
     notes = " | ".join(report.notes)
     for note in (
         "1 grey, converted", "1 CMYK, converted", "1 with alpha", "1 with an upper-case extension", "2 symbolic links",
-        "with a shorter side below 256", "train: 1 pictures are there twice",
+        "with a shorter side below 256", "train: 1 pictures are duplicates",
     ):  # fmt: skip
         assert note in notes, note
     rows = list(csv.DictReader((tmp_path / "manifest.csv").open()))
@@ -127,7 +128,9 @@ def test_one_name_in_two_cases(tmp_path: Path) -> None:
     assert twice == ["train: 48.842500_2.344968_90_-004.jpg"]
 
 
-def test_program_prints_and_ends_with_the_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_report_and_exits_with_its_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = str(trees.celeba(tmp_path))
     assert run("celeba", f"data.root={root}", "--any-count") == 0
     assert "CelebA in" in capsys.readouterr().out
@@ -135,7 +138,12 @@ def test_program_prints_and_ends_with_the_state(tmp_path: Path, capsys: pytest.C
     assert "train: 2 and not 162770" in capsys.readouterr().out
     assert "train: 2 and not 162770" in (tmp_path / "report.txt").read_text()
     assert run("celebb", f"data.root={root}") == 1
-    assert "unknown set 'celebb'; the sets are data: celeba" in capsys.readouterr().err
+    assert "NAME must be one of celeba, " in (error := capsys.readouterr().err)
+    assert "got 'celebb'; did you mean celeba?" in error
+    assert run("mask=nvidia") == 1
+    assert "the group of NAME must be one of data, masks; got 'mask'; did you mean masks?" in capsys.readouterr().err
+    assert run("masks=places2") == 1
+    assert "masks must be one of center, " in capsys.readouterr().err
     assert run("photos") == 1
     assert "nothing to verify" in capsys.readouterr().err
 
@@ -170,7 +178,7 @@ def test_defects_of_masks(tmp_path: Path) -> None:
     assert "00003.png" in wrong["does not decode"]
     assert "00004.png: a mask of 32x64" in wrong["another shape than the pictures"]
     assert any("1 masks are not purely black and white (up to 98.4% of their pixels)" in note for note in report.notes)
-    assert any("1 masks are there twice" in note for note in report.notes)
+    assert any("1 masks are duplicates" in note for note in report.notes)
 
 
 def test_wrong_polarity_of_either_set(tmp_path: Path) -> None:
@@ -180,7 +188,7 @@ def test_wrong_polarity_of_either_set(tmp_path: Path) -> None:
         assert "white_hole would make it" in report.wrong["the polarity looks wrong"][0]
 
 
-def test_program_verifies_both_mask_sets_and_says_what_they_share(
+def test_the_command_verifies_both_mask_sets_and_compares_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trees.nvidia_test(tmp_path / "test", 1)
@@ -195,6 +203,17 @@ def test_program_verifies_both_mask_sets_and_says_what_they_share(
     assert "test masks seen in training: yes" in printed
     assert run("irregular") == 1
     assert "the holes of irregular are drawn" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------- reports
+def test_findings_are_added_without_changing_those_that_are_added() -> None:
+    report, first, second = Report(title="All"), Findings(["a"], ["n"], {"torn": ["1"]}), Findings(["b"])
+    second.blame("torn", "2")
+    for found in (first, second):
+        report.extend(found)
+    report.blame("torn", "3")
+    assert (report.facts, report.notes, report.wrong) == (["a", "b"], ["n"], {"torn": ["1", "2", "3"]})
+    assert (first, second) == (Findings(["a"], ["n"], {"torn": ["1"]}), Findings(["b"], [], {"torn": ["2"]}))
 
 
 # ---------------------------------------------------------------------- many files

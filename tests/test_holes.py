@@ -1,4 +1,4 @@
-"""Holes hit their bin exactly; mask folders are read as configured and refused when they look inverted."""
+"""Holes lie in their bin; mask folders are read as configured and refused if they look inverted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from inpaintlab.data.holes import bins
 from inpaintlab.data.holes.box import Box
 from inpaintlab.data.holes.deepfill import JitteredBox, StrokesAndBox
 from inpaintlab.data.holes.free_form import FreeForm
-from inpaintlab.data.holes.mask_folder import MaskFolder, read_hole
+from inpaintlab.data.holes.mask_files import read_hole
+from inpaintlab.data.holes.mask_folder import MaskFolder
 from inpaintlab.data.holes.source import Several
 from inpaintlab.errors import UserError
 
@@ -31,14 +32,14 @@ def test_free_form_holes_lie_in_their_bin(bin: str, size: tuple[int, int]) -> No
         assert set(np.unique(hole)) <= {0, 1}
         shares.append(hole.mean())
     assert low < min(shares) <= max(shares) <= high
-    assert max(shares) - min(shares) > 0.4 * (high - low)  # spread over the bin, not at its edge
+    assert max(shares) - min(shares) > 0.4 * (high - low)  # spread over the bin, not only at its limit
 
 
 def test_very_narrow_bins_are_hit_too() -> None:
     source = FreeForm(["0.2-0.2005"])
     for i in range(20):
         assert 0.2 < source.draw(seeds.generator(i), "0.2-0.2005", 64, 64).mean() <= 0.2005
-    with pytest.raises(ValueError, match="no hole of a 16x16 picture falls into the bin"):
+    with pytest.raises(ValueError, match="the bin 0.2-0.2005 contains no hole of a 16x16 picture"):
         FreeForm(["0.2-0.2005"]).draw(seeds.generator(0), "0.2-0.2005", 16, 16)
 
 
@@ -81,13 +82,20 @@ def test_jittered_boxes_are_symmetric_in_a_box_that_fits(size: int, box: int, mo
         (top, left), (bottom, right) = places.min(0), places.max(0) + 1
         assert hole[top:bottom, left:right].all()
         dy, dx = (box - (bottom - top)) // 2, (box - (right - left)) // 2
-        assert (bottom - top + 2 * dy, right - left + 2 * dx) == (box, box)  # shrunk alike on opposite sides
+        assert (bottom - top + 2 * dy, right - left + 2 * dx) == (
+            box,
+            box,
+        )  # reduced by the same number on opposite sides
         shrinks |= {dy, dx}
         starts |= {top - dy, left - dx}
     assert shrinks == set(range(most + 1))
     assert min(starts) == 0
-    assert size - box - 3 <= max(starts) < size - box  # the upper end is left out, as in the code
-    for options, message in (({"box": 1.0}, "box=1.0"), ({"shrink": 0.25}, "shrink=0.25"), ({"shrink": -0.1}, "-0.1")):
+    assert size - box - 3 <= max(starts) < size - box  # the upper end is excluded, as in the authors' code
+    for options, message in (
+        ({"box": 1.0}, "box must be in"),
+        ({"shrink": 0.25}, "got 0.25"),
+        ({"shrink": -0.1}, "got -0.1"),
+    ):
         with pytest.raises(ValueError, match=message):
             JitteredBox(**options)
 
@@ -112,7 +120,7 @@ def test_several_sources_keep_their_bins() -> None:
     both = Several([FreeForm(["0.1-0.2"]), Box(0.25, "random", "fixed25")])
     assert both.bins == ("0.1-0.2", "fixed25")
     assert both.draw(np.random.default_rng(0), "fixed25", 64, 64).mean() == 0.25
-    with pytest.raises(ValueError, match="two hole sources call a bin 'center'"):
+    with pytest.raises(ValueError, match="two hole sources have a bin 'center'"):
         Several([Box(), Box()])
 
 
@@ -150,7 +158,7 @@ def test_threshold_is_what_the_config_says(tmp_path: Path) -> None:
     assert read_hole(tmp_path / "m.png", threshold=0.002).tolist() == [[0, 1, 1, 1, 1]]
     assert read_hole(tmp_path / "m.png", "black_hole", 1.0).tolist() == [[1, 1, 1, 1, 0]]
     for options in ({"polarity": "auto"}, {"threshold": 0.0}):
-        with pytest.raises(ValueError, match="must be one of|must lie in"):
+        with pytest.raises(ValueError, match="must be one of|must be in"):
             read_hole(tmp_path / "m.png", **options)  # type: ignore[arg-type]
 
 

@@ -50,12 +50,12 @@ def test_an_error_in_a_worker_is_one_sentence(tmp_path: Path) -> None:
     command += [*options, "data.workers=1"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("error: 0 masks in ")
+    assert result.stderr.splitlines()[-1].startswith("error: expected one mask named ")
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_words_of_a_worker_are_found() -> None:
+def test_the_message_of_a_worker_is_extracted() -> None:
     sentence = "no: such\npicture"
     there = f"Caught UserError in DataLoader worker process 0.\nOriginal Traceback:\n  x.UserError: {sentence}\n"
     assert explain(UserError(there)) == sentence

@@ -120,7 +120,7 @@ def read_job(job: Job, polarity: str, threshold: float, pixels: Sequence[tuple[i
             `pixels` lies outside.
     """
     from inpaintlab.data.files.images import read_picture
-    from inpaintlab.data.holes.mask_folder import read_hole
+    from inpaintlab.data.holes.mask_files import read_hole
 
     picture, hole = read_picture(job.image), read_hole(job.mask, polarity, threshold)
     height, width = hole.shape

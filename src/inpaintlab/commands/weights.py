@@ -1,4 +1,4 @@
-"""`inpaintlab weights`: list the files of pretrained networks and where they belong."""
+"""`inpaintlab weights`: list the weight files of pretrained networks and where they belong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inpaintlab.errors import UserError
 
 
 def status() -> str:
-    """For every file: where it was found, or that it is missing."""
+    """Return a line for every file: where it was found, that it is missing, or what is wrong with it."""
     lines = []
     for name, file in pretrained_files.FILES.items():
         try:
@@ -20,13 +20,16 @@ def status() -> str:
         except UserError as error:
             state = f"wrong: {error}"
         lines.append(f"{name:10} {file.name:45} {file.used_for:30} {state}")
-    return "\n".join([*lines, "", "looked for in: " + ", ".join(map(str, pretrained_files.folders()))])
+    return "\n".join([*lines, "", "searched folders: " + ", ".join(map(str, pretrained_files.folders()))])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program behind `inpaintlab weights`."""
+    """Run `inpaintlab weights`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if list(arguments) != ["status"]:
-        print("usage: inpaintlab weights status\n\nWhich files of pretrained networks are here, and where they belong.")
+        print(
+            "usage: inpaintlab weights status\n\n"
+            "List the weight files of pretrained networks: which are found, which are missing, and where they belong."
+        )
         sys.exit(0 if list(arguments) in ([], ["--help"], ["-h"]) else 2)
     print(status())

@@ -38,6 +38,7 @@ NOT_IN_RUN_NAME = (
 OFF = {"accumulate": 1, "clip_norm": None, "average": None}
 
 EVALUATION = ("data.pictures", "data.geometry", "data.test_holes", "data.pairs_seed", "evaluation.protocol")
+NOT_IN_EVALUATION = ("on_broken", "scan_cache")  # options of data.pictures that do not change the pairs
 
 
 def register_resolvers() -> None:
@@ -74,13 +75,13 @@ def evaluation_key(config: dict[str, Any]) -> str:
         config: plain, with the keys `data`, `evaluation` and `weights`.
     """
     content = {key: get_key(config, key) for key in EVALUATION}
+    pictures: dict[str, Any] = content["data.pictures"]
+    content["data.pictures"] = {key: pictures[key] for key in pictures if key not in NOT_IN_EVALUATION}
     pairing = config["data"].get("pairing", "every_bin")
     if pairing != "every_bin":
         content["data.pairing"] = pairing
     if config["evaluation"].get("average"):
         content["evaluation.average"] = True
-    for key in ("pictures.on_broken", "pictures.scan_cache"):
-        drop_key(content["data.pictures"], key.split(".")[1])
     for metric, network in NETWORKS.items():
         if get_key(config, f"evaluation.{metric}"):
             content[f"weights.{network}"] = get_key(config, f"weights.{network}")

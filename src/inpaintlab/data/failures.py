@@ -1,45 +1,55 @@
-"""Pictures that fail in the middle of a training: named when they do, counted, and too many of them stop the run."""
+"""Count samples that cannot be read during training, report them, and stop the run if there are too many."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TypedDict
 
 from inpaintlab.errors import UserError
 
-NAMED = 20  # files that are named at once; the summary names as many
-FEW = 10  # so many failed samples never stop a run, however short it is
+NAMED = 20  # files that are named, as they fail and again in the summary
+TOLERATED = 10  # failures that never stop a run, however short it is
+
+
+class Counts(TypedDict):
+    """The state of `Failures` as plain data, for checkpoints."""
+
+    samples: int
+    failed: int
+    reasons: dict[str, int]
 
 
 class Failures:
-    """The samples of a training that had to be replaced, as this process saw them.
+    """The samples of a training that were replaced, as counted in this process.
 
-    Of several processes each stops the training by its own samples, which are as good a share of the data as any other;
-    what is kept and printed is the sum.
+    With several processes each one checks its own samples against `share`; what is saved and printed is the sum.
 
     Args:
-        share: of the samples; more stop the training.
+        share: of all samples; training stops if more than this fail.
     """
 
     def __init__(self, share: float) -> None:
         self.share = share
         self.samples = self.failed = 0
-        self.reasons: dict[str, int] = {}  # what failed and why -> how often
+        self.reasons: dict[str, int] = {}  # the file and its error -> number of failures
 
     @classmethod
-    def together(cls, share: float, states: Iterable[dict[str, Any]]) -> Failures:
-        """The sum of what several processes counted, of each its `state()`."""
-        of_all = cls(share)
-        for state in states:
-            of_all.samples += state["samples"]
-            of_all.failed += state["failed"]
-            for reason, count in state["reasons"].items():
-                of_all.reasons[reason] = of_all.reasons.get(reason, 0) + count
-        return of_all
+    def merged(cls, share: float, counts: Iterable[Counts]) -> Failures:
+        """Return the sum of the counts of several processes."""
+        total = cls(share)
+        for one in counts:
+            total.samples += one["samples"]
+            total.failed += one["failed"]
+            for reason, count in one["reasons"].items():
+                total.reasons[reason] = total.reasons.get(reason, 0) + count
+        return total
 
     def add(self, failed: Sequence[str]) -> None:
-        """Count a batch; for each sample what failed before it could be made, line by line.
+        """Count a batch.
+
+        Args:
+            failed: for each sample, one line for each file that failed before a sample could be made; "" for none.
 
         Raises:
             UserError: if more than `share` of all samples failed.
@@ -51,14 +61,14 @@ class Failures:
                 if reason not in self.reasons and len(self.reasons) < NAMED:
                     print(f"replaced in the training: {reason}", file=sys.stderr, flush=True)
                 self.reasons[reason] = self.reasons.get(reason, 0) + 1
-        if self.failed > max(FEW, self.share * self.samples):
+        if self.failed > max(TOLERATED, self.share * self.samples):
             raise UserError(
-                f"{self.summary()}\nThat is more than data.max_failed={self.share:g} allows: mend the files "
-                "(`inpaintlab data verify` names all of them), or allow more"
+                f"{self.summary()}\nThat is more than data.max_failed={self.share:g} allows: repair the files "
+                "(`inpaintlab data verify` names all of them) or allow more"
             )
 
     def summary(self) -> str:
-        """How many samples were replaced, and why; "" if none was."""
+        """Return how many samples were replaced and why; "" if none was."""
         if not self.failed:
             return ""
         often = sorted(self.reasons.items(), key=lambda item: -item[1])
@@ -68,10 +78,10 @@ class Failures:
             lines.append(f"  and {len(often) - NAMED} more files")
         return "\n".join(lines)
 
-    def state(self) -> dict[str, Any]:
-        """Plain data for a checkpoint."""
+    def state(self) -> Counts:
+        """Return a copy of the counts."""
         return {"samples": self.samples, "failed": self.failed, "reasons": dict(self.reasons)}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on counting from `state`."""
-        self.samples, self.failed, self.reasons = state["samples"], state["failed"], dict(state["reasons"])
+    def restore(self, counts: Counts) -> None:
+        """Continue from `counts`."""
+        self.samples, self.failed, self.reasons = counts["samples"], counts["failed"], dict(counts["reasons"])

@@ -1,13 +1,13 @@
-"""From a picture of any size to the square that a network sees. The only file that knows albumentations.
+"""Turn pictures of any size into the square that a network sees. The only file that uses albumentations.
 
-Its own random numbers repeat across workers and epochs (version 2.0.8), so the transform is seeded anew for every
-picture by the caller.
+The random numbers of albumentations 2.0.8 repeat across workers and epochs, so `Geometry.train` seeds the transform
+anew for each picture.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,46 +15,57 @@ from numpy.typing import NDArray
 
 from inpaintlab.errors import check_choice
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # without it, the import asks the network for a newer version
 
 Picture = NDArray[np.uint8]
 KINDS = ("random_crop", "short_side_then_random_crop", "center_crop_square", "resize_square")
 
 
+class Transform(Protocol):
+    """A transform of albumentations."""
+
+    def __call__(self, *, image: Picture) -> dict[str, Picture]: ...
+    def set_random_seed(self, seed: int) -> None: ...
+
+
 class Geometry:
     """How pictures become `size` x `size`.
 
+    For test pictures random crops become central ones, and nothing is flipped. Pictures are reduced by area averaging
+    and enlarged bicubically. Training pictures are cropped before they are resized; down to half their size they are
+    reduced bilinearly, which is as good there and several times faster.
+
     Args:
-        size: pixels.
-        kind: "random_crop" cuts from the picture as it is (DeepFill; pictures smaller than `size` are enlarged);
-            "short_side_then_random_crop" first brings the shorter side to `short_side` (LBAM: 350);
-            "center_crop_square" cuts the largest central square and resizes it (EdgeConnect, RN);
-            "resize_square" resizes without regard to the aspect ratio.
-        short_side: for the second kind; `size` if None.
+        size: side of the square in pixels.
+        kind: "random_crop" crops the picture at its own resolution (DeepFill; pictures smaller than `size` are
+            enlarged);
+            "short_side_then_random_crop" first resizes the shorter side to `short_side` (LBAM: 350);
+            "center_crop_square" crops the largest central square and resizes it (EdgeConnect, RN);
+            "resize_square" resizes regardless of the aspect ratio.
+        short_side: for the second kind, in pixels; None for `size`.
         flip: probability of a horizontal flip in training.
 
-    For test pictures random crops become central ones and nothing is flipped. Sizes shrink by area averaging and
-    grow bicubically. Training pictures are cut before they are resized, and shrink to a half at most bilinearly, which
-    is as good there and several times faster.
+    Raises:
+        UserError: if `kind` is unknown.
+        ValueError: if `short_side` is smaller than `size`, or given for another kind.
     """
 
     def __init__(self, size: int, kind: str = "random_crop", short_side: int | None = None, flip: float = 0.5) -> None:
-        check_choice("geometry kind", kind, KINDS)
+        check_choice("data.geometry.kind", kind, KINDS)
         if short_side is not None and short_side < size:
-            raise ValueError(f"short_side={short_side} is smaller than the crop, size={size}")
+            raise ValueError(f"short_side must be at least size={size}, got {short_side}")
         if short_side is not None and kind != "short_side_then_random_crop":
-            raise ValueError(f"short_side={short_side} has no meaning with kind={kind!r}")
+            raise ValueError(f"short_side={short_side} needs kind=short_side_then_random_crop, got kind={kind}")
         self.size, self.kind, self.short_side = size, kind, short_side or size
-        self._train = self._compose(random=True, flip=flip)
-        self._test = self._compose(random=False, flip=0.0)
+        self._train, self._test, self._enlarge = self._transforms(flip)
 
     @property
     def at_least(self) -> int | None:
-        """How many pixels the shorter side of a training picture needs; None if it is cut as it is."""
+        """Pixels that the shorter side of a training picture needs; None if it is cropped at its own resolution."""
         return None if self.kind == "random_crop" else self.short_side
 
     def train(self, picture: Picture, rng: np.random.Generator) -> Picture:
-        """A random view (size, size, 3) of `picture` (H, W, 3), the same for the same generator state."""
+        """Return a random view (size, size, 3) of `picture` (H, W, 3), the same for the same state of `rng`."""
         if self.kind == "short_side_then_random_crop":
             side = max(1, round(min(picture.shape[:2]) * self.size / self.short_side))
             top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
@@ -67,27 +78,27 @@ class Geometry:
         return self._apply(self._train, picture)
 
     def test(self, picture: Picture) -> Picture:
-        """The fixed view (size, size, 3) of `picture`."""
+        """Return the fixed view (size, size, 3) of `picture` (H, W, 3)."""
         return self._apply(self._test, _central_square(picture) if self.kind == "center_crop_square" else picture)
 
-    def _apply(self, transform: Any, picture: Picture) -> Picture:
+    def _apply(self, transform: Transform, picture: Picture) -> Picture:
         if self.kind == "random_crop" and min(picture.shape[:2]) < self.size:
             picture = self._enlarge(image=picture)["image"]
         return transform(image=picture)["image"]
 
-    def _compose(self, *, random: bool, flip: float) -> Any:
+    def _transforms(self, flip: float) -> tuple[Transform, Transform, Transform]:
+        """Return the transforms for training and for testing, and the one that enlarges small pictures."""
         import albumentations as A
 
-        resize: dict[str, Any] = {"interpolation": cv2.INTER_CUBIC, "area_for_downscale": "image"}
-        self._enlarge = A.SmallestMaxSize(self.size, **resize)
-        steps = [A.RandomCrop(self.size, self.size)] if self.kind == "random_crop" else []
-        if not random:
-            steps = [A.CenterCrop(self.size, self.size)]
-            if self.kind in ("center_crop_square", "resize_square"):
-                steps = [A.Resize(self.size, self.size, **resize)]
-            elif self.kind == "short_side_then_random_crop":
-                steps = [A.SmallestMaxSize(self.short_side, **resize), *steps]
-        return A.Compose([*steps, A.HorizontalFlip(p=flip)])
+        how = {"interpolation": cv2.INTER_CUBIC, "area_for_downscale": "image"}
+        random = [A.RandomCrop(self.size, self.size)] if self.kind == "random_crop" else []
+        fixed = [A.CenterCrop(self.size, self.size)]
+        if self.kind in ("center_crop_square", "resize_square"):
+            fixed = [A.Resize(self.size, self.size, **how)]
+        elif self.kind == "short_side_then_random_crop":
+            fixed = [A.SmallestMaxSize(self.short_side, **how), *fixed]
+        train = A.Compose([*random, A.HorizontalFlip(p=flip)])
+        return train, A.Compose(fixed), A.SmallestMaxSize(self.size, **how)
 
 
 def _central_square(picture: Picture) -> Picture:

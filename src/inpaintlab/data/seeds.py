@@ -1,4 +1,4 @@
-"""Randomness as a pure function: the same draw for any number of workers or processes, resumed or not."""
+"""Random generators that depend on their seed parts alone, not on workers, processes or interruptions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 
 
 def generator(*parts: int | str) -> np.random.Generator:
-    """A random generator that depends on `parts` only, say ("hole", seed, epoch, index).
+    """Return a random generator that depends on `parts` only, for example ("hole", seed, epoch, index).
 
-    Numbers must not be negative.
+    Args:
+        parts: strings and non-negative integers.
     """
     words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in parts]
-    ready = np.array(words, np.uint32) if min(words) >= 0 and max(words) < 2**32 else words  # the same, faster
+    ready = np.array(words, np.uint32) if min(words) >= 0 and max(words) < 2**32 else words  # same result, faster
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(ready)))

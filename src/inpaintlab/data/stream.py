@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -20,23 +20,46 @@ from inpaintlab.errors import UserError
 
 Key = tuple[int, int, int]  # epoch, index of the picture, number of the batch
 T = TypeVar("T")
-ATTEMPTS = 64  # at one sample; how many samples may fail at first is what data.max_failed says
+ATTEMPTS = 64  # to make one sample; data.max_failed says how many samples may need more than one
 
 
-def sample(picture: Picture, hole: Hole, name: str) -> dict[str, Tensor | str]:
-    """What travels from a worker to the device: 8 bit, image (3, H, W) and hole (1, H, W); see performance.
+class Sample(TypedDict):
+    """One picture and its hole, as a worker process sends them.
 
-    Transport of floats is fifteen times slower than of bytes; `datamodule.to_batch` makes the floats.
+    Bytes travel fifteen times faster than floats; `datamodule.to_batch` converts them on the device.
+
+    Args:
+        image: (3, H, W), uint8.
+        hole: (1, H, W), uint8, 1 = missing.
+        name: of the picture.
     """
+
+    image: Tensor
+    hole: Tensor
+    name: str
+
+
+class TrainSample(Sample):
+    """A sample of the training; `failed` has a line for each file that could not be read before."""
+
+    failed: str
+
+
+def make_sample(picture: Picture, hole: Hole, name: str) -> Sample:
+    """Return tensors of a picture (H, W, 3) and its hole (H, W)."""
     image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
     return {"image": image, "hole": torch.from_numpy(hole[None]), "name": name}
 
 
-class TrainSet(Dataset[dict[str, Tensor | str]]):
-    """Samples by (epoch, index, batch); crop, flip and hole depend on (seed, epoch, index) and nothing else.
+class TrainSet(Dataset[TrainSample]):
+    """Training samples by (epoch, index, batch). Crop, flip and hole depend on (seed, epoch, index) only.
 
     Args:
-        shared_holes: all pictures of a batch have the same hole, which depends on (seed, batch) alone.
+        items: the pictures.
+        geometry: their random training view.
+        holes: the source of holes; each of its bins is drawn equally often.
+        seed: of the training.
+        shared_holes: give all pictures of a batch the same hole, which depends on (seed, batch) only.
     """
 
     def __init__(
@@ -48,31 +71,31 @@ class TrainSet(Dataset[dict[str, Tensor | str]]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, key: Key) -> dict[str, Tensor | str]:
-        """The sample of a key. If its picture or mask cannot be read, another picture and hole take its place.
+    def __getitem__(self, key: Key) -> TrainSample:
+        """Return the sample of a key. If its picture or mask cannot be read, another picture and hole replace it.
 
-        The picture is the next one, then one at a place drawn anew: broken files may lie side by side. A hole that the
-        batch shares is drawn again by itself, so that it is still the same for all. What failed is named under
-        "failed", line by line.
+        The first replacement is the next picture; further ones are drawn at random, since broken files may lie side by
+        side. A hole that the batch shares is redrawn independently of the picture, so that the whole batch still has
+        the same one.
 
         Raises:
-            BadPicture: if nothing that was tried can be read.
+            BadPicture: if all attempts fail.
         """
         batch = key[2]
-        failed: list[str] = []
         if self.shared_holes:
-            picture, name, _ = _first(lambda attempt: self._picture(key, attempt), failed)
-            hole = _first(lambda attempt: self._hole(_random("hole", self.seed, batch, attempt), picture), failed)
+            (picture, name, _), failed = _first(lambda attempt: self._picture(key, attempt))
+            hole, torn = _first(lambda attempt: self._hole(_random("hole", self.seed, batch, attempt), picture))
+            failed += torn
         else:
-            picture, name, hole = _first(lambda attempt: self._sample(key, attempt), failed)
-        return {**sample(picture, hole, name), "failed": "\n".join(failed)}
+            (picture, name, hole), failed = _first(lambda attempt: self._sample(key, attempt))
+        return {**make_sample(picture, hole, name), "failed": "\n".join(failed)}
 
     def _sample(self, key: Key, attempt: int) -> tuple[Picture, str, Hole]:
         picture, name, rng = self._picture(key, attempt)
         return picture, name, self._hole(rng, picture)
 
     def _picture(self, key: Key, attempt: int) -> tuple[Picture, str, np.random.Generator]:
-        """The view of a picture, its name, and the generator to draw its hole with."""
+        """Return the view of a picture, its name, and the generator that draws its hole."""
         epoch, index, _ = key
         place = index + attempt
         if attempt > 1:
@@ -87,36 +110,39 @@ class TrainSet(Dataset[dict[str, Tensor | str]]):
 
 
 def _random(*parts: int | str) -> np.random.Generator:
-    """A generator of the parts, the last of which is the number of the attempt; 0 has no part in it."""
+    """Return a generator of the parts. The last one is the number of the attempt; attempt 0 is left out of the seed."""
     return seeds.generator(*(parts if parts[-1] else parts[:-1]))
 
 
-def _first(make: Callable[[int], T], failed: list[str]) -> T:
-    """What the first attempt gives that finds its files readable; `failed` gets a line for each one before."""
+def _first(make: Callable[[int], T]) -> tuple[T, list[str]]:
+    """Return the result of the first attempt whose files can be read, and a line for each failed attempt before it.
+
+    Raises:
+        BadPicture: if all attempts fail.
+    """
+    failed: list[str] = []
     for attempt in range(ATTEMPTS):
         try:
-            return make(attempt)
+            return make(attempt), failed
         except (BadPicture, OSError) as error:
             failed.append(str(error).replace("\n", " "))
     reasons = list(dict.fromkeys(failed))
-    raise BadPicture(
-        f"{ATTEMPTS} attempts at a training sample found nothing that can be read:\n  " + "\n  ".join(reasons[:NAMED])
-    )
+    raise BadPicture(f"all {ATTEMPTS} attempts to read a training sample failed:\n  " + "\n  ".join(reasons[:NAMED]))
 
 
 class Stream(Sampler[list[Key]]):
-    """Batches of keys: sample number k is picture `order(epoch)[k % N]` of epoch `k // N`.
+    """Batches of keys: sample k is picture `order(epoch)[k % N]` of epoch `k // N`.
 
-    There is no short batch at the end of an epoch: a batch may begin in one epoch and end in the next. With
-    several processes each takes its slice of every batch, so the batches are those of one process.
+    No batch is short: a batch may begin in one epoch and end in the next. With several processes each takes its slice
+    of every batch, so that together they see the batches of a single process.
 
     Args:
-        pictures: N.
-        batch_size: total, over all processes.
+        pictures: their number, N.
+        batch_size: total over all processes.
         batches: number of batches in the whole training.
         seed: of the order of the pictures.
-        start: batches already done.
-        rank, world: this process and their number.
+        start: number of batches already done.
+        rank, world: number of this process, and of all processes.
 
     Raises:
         UserError: if the batch cannot be divided among the processes.

@@ -1,4 +1,4 @@
-"""Unpack the archives that a data set comes in, so that a stopped run goes on where it was."""
+"""Unpack the archives of a data set; a stopped run continues where it was."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ from inpaintlab.utils.atomic_write import replacing, write_text
 from inpaintlab.utils.progress import Bar
 
 LISTS = (".txt", ".csv", ".flist")
-Entry = tuple[str, int, IO[bytes], int]  # name, length, content, how far the archive is read
+Entry = tuple[str, int, IO[bytes], int]  # name, length, content, position in the archive
 
 
 def find(folder: Path, patterns: Mapping[str, Mapping[str, str]]) -> dict[Path, Mapping[str, str]]:
-    """The archives in `folder` that fit the patterns, each with the top folders to rename."""
+    """Return the archives in `folder` that match the patterns, each with the top folders to rename."""
     return {path: renamed for pattern, renamed in patterns.items() for path in sorted(folder.glob(pattern))}
 
 
 def unpack(archive: Path, into: Path, renamed: Mapping[str, str]) -> None:
-    """Write the pictures and lists of an archive below `into`; what is there already is passed over.
+    """Write the pictures and lists of an archive below `into`; files that exist at their full length are kept.
+
+    Args:
+        renamed: new names for top folders of the archive.
 
     Raises:
-        UserError: if the archive is torn, or names a file outside of `into`.
+        UserError: if the archive is truncated or damaged, or has a member whose path leads out of `into`.
     """
     stat = archive.stat()
     state = {"bytes": stat.st_size, "changed": stat.st_mtime_ns}
@@ -47,15 +50,16 @@ def unpack(archive: Path, into: Path, renamed: Mapping[str, str]) -> None:
                         shutil.copyfileobj(content, file)
                 bar.update(place // 2**20)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of what is read
+        if isinstance(error, OSError) and error.errno is not None:  # from the disk, not from the archive
             raise UserError(
-                f"{archive}: unpacking into {into} failed ({error.strerror}); started again it goes on"
+                f"{archive}: unpacking into {into} failed ({error.strerror}); start it again to continue"
             ) from None
-        raise UserError(f"{archive}: does not unpack ({error}); is it complete?") from None
+        raise UserError(f"{archive}: does not unpack ({error}); check that the download is complete") from None
     write_text(done, json.dumps(state))
 
 
 def _entries(archive: Path) -> Iterator[Entry]:
+    """Yield the files in an archive, in order."""
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as pack:
             for entry in pack.infolist():
@@ -69,13 +73,14 @@ def _entries(archive: Path) -> Iterator[Entry]:
             if inside is not None:
                 yield member.name, member.size, inside, member.offset
         assert tape.fileobj is not None
-        tape.fileobj.seek(tape.offset)  # an archive that was cut between two members only lacks its end mark
+        tape.fileobj.seek(tape.offset)  # an archive cut between two members differs only in its missing end mark
         if tape.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise EOFError("it has no end mark")
 
 
 def _safe(name: str, archive: Path, renamed: Mapping[str, str]) -> Path:
+    """Return the relative path to write a member to; refuse one that leads elsewhere."""
     parts = [part for part in PurePosixPath(name).parts if part != "."]
     if not parts or ".." in parts or parts[0] == "/":
-        raise UserError(f"{archive}: its member {name!r} would be written elsewhere; it is not the published archive")
+        raise UserError(f"{archive}: its member {name!r} would be written elsewhere; this is not the published archive")
     return Path(renamed.get(parts[0], parts[0]), *parts[1:])

@@ -1,4 +1,4 @@
-"""What one picture file is: decoded once, with everything that `verify` counts."""
+"""Examine one picture file: decode it once and collect everything that `verify` counts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from inpaintlab.data.files.items import Item
 
 @dataclass(frozen=True)
 class Facts:
-    """About one file.
+    """The facts about one file.
 
     Args:
-        digest: of its bytes, 64 bits of a SHA-256; 0 if it cannot be read.
+        digest: first 64 bits of the SHA-256 of its content; 0 if it cannot be read.
         bytes: its length.
-        size: (width, height) in pixels, or None if it does not decode.
-        mode: Pillow's name: RGB, L (grey), CMYK, RGBA, P (palette), ...; "16-bit" for deeper ones.
-        link, turned: whether it is a symbolic link, and whether an EXIF tag turns it.
+        size: (width, height) in pixels; None if it does not decode.
+        mode: Pillow's name of the colour mode (RGB, L, CMYK, RGBA, P, ...); "16-bit" for more than 8 bits per channel.
+        link: whether it is a symbolic link.
+        turned: whether an EXIF tag rotates it.
         wrong: why it cannot be used, or "".
     """
 
@@ -36,12 +37,12 @@ class Facts:
 
 
 def examine(item: Item) -> Facts:
-    """Read and decode one file; never raises for what is wrong with it."""
+    """Read and decode one file. Errors are part of the result; none is raised."""
     path = item.path
-    link = os.path.islink(path)  # of a name too long pathlib would raise
+    link = os.path.islink(path)  # pathlib would raise for a name that is too long
     try:
         content = path.read_bytes()
-    except ValueError as error:  # a name that cannot be one
+    except ValueError as error:  # an impossible name, with a null byte for example
         return Facts(wrong=f"cannot be read ({error})")
     except OSError as error:
         if link and not path.exists():
@@ -57,5 +58,5 @@ def examine(item: Item) -> Facts:
             turned = upright(image) is not None
             wrong = "16 bits per channel; convert to 8" if deep else ""
             return Facts(digest, len(content), image.size, mode, link, turned, wrong)
-    except Exception as error:  # of all the kinds that Pillow's plugins raise for damaged files
+    except Exception as error:  # Pillow's plugins raise many kinds of errors for damaged files
         return Facts(digest, len(content), link=link, wrong=undecodable(error))

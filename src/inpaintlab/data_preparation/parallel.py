@@ -1,4 +1,4 @@
-"""The same work on very many things, on all cores, in order, with a progress bar."""
+"""Apply a function to very many items, on all cores, in order, with a progress bar."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from inpaintlab.utils.progress import Bar
 T = TypeVar("T")
 R = TypeVar("R")
 CHUNK = 64
-FEW = 4 * CHUNK  # starting processes takes longer than so many files
+FEW = 4 * CHUNK  # up to this number, starting processes takes longer than the work
 
 
 def spread(
-    work: Callable[[T], R], things: Iterable[T], total: int, label: str, processes: int | None = None
+    work: Callable[[T], R], items: Iterable[T], total: int, label: str, processes: int | None = None
 ) -> Iterator[R]:
-    """`work` of every thing, in order.
+    """Yield `work(item)` for every item, in order.
 
     Args:
-        work: a function of a module, possibly with arguments bound by `partial`; processes are started anew.
-        things, total: they and their number; only a few are in flight at any time, so there may be millions.
+        work: a module-level function, or a `partial` of one, since spawned processes import it.
+        items: any number of them; only a few are in progress at any time.
+        total: their number.
         label: of the progress bar.
-        processes: all cores if None.
+        processes: number of processes; None for all cores.
     """
     processes = processes or os.cpu_count() or 1
     with Bar(label, total) as bar:
         if processes == 1 or total <= FEW:
-            for done, thing in enumerate(things, 1):
-                yield work(thing)
+            for done, item in enumerate(items, 1):
+                yield work(item)
                 bar.update(done)
             return
-        rest = iter(things)
+        rest = iter(items)
         chunks = iter(lambda: list(islice(rest, CHUNK)), [])
         waiting: deque[Future[list[R]]] = deque()
         done = 0
@@ -56,14 +57,14 @@ def spread(
                     done += len(results)
                     bar.update(done)
             except BaseException:
-                pool.shutdown(cancel_futures=True)  # what is not begun would be done first
+                pool.shutdown(cancel_futures=True)  # without it, all waiting work would be done first
                 raise
 
 
 def _begin() -> None:
     end_with_parent(signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one answers it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the main process handles it
 
 
-def _all(work: Callable[[T], R], things: list[T]) -> list[R]:
-    return [work(thing) for thing in things]
+def _all(work: Callable[[T], R], items: list[T]) -> list[R]:
+    return [work(item) for item in items]

@@ -1,4 +1,4 @@
-"""What a verification found, for a person: facts, what is worth knowing, and what is wrong."""
+"""The report of a verification: facts, remarks, and what is wrong."""
 
 from __future__ import annotations
 
@@ -7,31 +7,43 @@ from dataclasses import dataclass, field
 
 from inpaintlab.data.files.lists import printable
 
-SHOWN = 20
+SHOWN = 20  # lines under each heading on the terminal
 
 
 @dataclass
-class Report:
-    """A verification.
+class Findings:
+    """The result of one or several checks.
 
     Args:
-        title: what was verified.
         facts: lines of the summary.
-        notes: what is no fault.
-        wrong: heading -> what it is about, file by file.
+        notes: remarks that are not errors.
+        wrong: for each kind of error, a line for each file or split that has it.
     """
 
-    title: str
     facts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     wrong: dict[str, list[str]] = field(default_factory=dict)
 
     def blame(self, heading: str, *about: str) -> None:
-        """Add something that is wrong."""
+        """Add lines under the heading of an error."""
         self.wrong.setdefault(heading, []).extend(about)
 
+    def extend(self, other: Findings) -> None:
+        """Add the findings of another check."""
+        self.facts += other.facts
+        self.notes += other.notes
+        for heading, about in other.wrong.items():
+            self.blame(heading, *about)
+
+
+@dataclass
+class Report(Findings):
+    """The findings about one set; `title` says which."""
+
+    title: str = ""
+
     def text(self, shown: int | None = SHOWN) -> str:
-        """The whole report; at most `shown` lines under each heading of what is wrong."""
+        """Return the report as text, with at most `shown` lines under each heading of an error."""
         lines = [self.title, *(f"  {line}" for line in self.facts)]
         if self.notes:
             lines += ["", "Worth knowing:", *(f"  {line}" for line in self.notes)]
@@ -40,12 +52,12 @@ class Report:
             lines.append(f"  {heading} ({len(about)})" if about else f"  {heading}")
             lines += [f"    {line}" for line in about[:shown]]
             if shown is not None and len(about) > shown:
-                lines.append(f"    and {len(about) - shown} more; --report FILE writes them all")
+                lines.append(f"    and {len(about) - shown} more; --report FILE writes all of them")
         return printable("\n".join(lines))
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of columns; the first column is left-aligned."""
+    """Return aligned lines, the first column to the left and the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(

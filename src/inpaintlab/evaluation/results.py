@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from inpaintlab.config.run_folder import evaluation_key
-from inpaintlab.data.pairs import NAMES, digest, read_manifest, write_manifest
+from inpaintlab.data.pairs import ENCODING_ERRORS, digest, read_manifest, write_manifest
 from inpaintlab.errors import UserError
 from inpaintlab.utils import json_record
 from inpaintlab.utils.atomic_write import replacing, require_writable
@@ -148,7 +148,7 @@ def read_per_picture(results: EvaluationResults) -> list[PictureRow]:
     """
     path = results.folder / PER_PICTURE
     try:
-        with path.open(encoding="utf-8", errors=NAMES, newline="") as file:
+        with path.open(encoding="utf-8", errors=ENCODING_ERRORS, newline="") as file:
             rows = [_picture_row(line) for line in csv.DictReader(file)]
     except (FileNotFoundError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as a table of metrics ({error!r}); {AGAIN}") from None
@@ -187,7 +187,7 @@ def _write_per_picture(path: Path, rows: Iterable[PictureRow]) -> None:
         numbers = (f"{number:.6f}" for number in (row.hole_share, *row.values.values()))
         writer.writerow([row.picture, row.bin, *numbers])
     with replacing(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8", errors=NAMES)
+        temporary.write_text(text.getvalue(), encoding="utf-8", errors=ENCODING_ERRORS)
 
 
 def _write_pictures(folder: Path, number: int, kept: Kept) -> None:

@@ -1,1 +1,1 @@
-"""The data sets, each as a source of pictures for training, validation and test."""
+"""Data sets: each is a source of pictures for training, validation and test."""

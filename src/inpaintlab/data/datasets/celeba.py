@@ -1,24 +1,25 @@
-"""CelebA (Liu et al. 2015), the aligned faces of 178 x 218 pixels."""
+"""CelebA (Liu et al. 2015): the aligned faces, 178 x 218 pixels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from inpaintlab.data.datasets.named import SPLITS, NamedSet, require
+from inpaintlab.data.datasets.named import NamedSet
+from inpaintlab.data.datasets.source import SPLITS
 from inpaintlab.data.files.lists import Names
-from inpaintlab.errors import UserError
+from inpaintlab.errors import UserError, check_choice
 
 PARTITION = "list_eval_partition.txt"
-# The innermost first: the outer folder of the same name holds no picture.
+# The innermost folder comes first: an outer folder of the same name holds no picture.
 FOLDERS = ("img_align_celeba/img_align_celeba", "img_align_celeba", "Img/img_align_celeba", "celeba/img_align_celeba")
 
 
 def read_partition(path: Path) -> dict[str, list[str]]:
-    """The files of each split; a line of the official list is "000001.jpg 0", with 0, 1, 2 = train, val, test.
+    """Return the files of each split. A line of the official list is "000001.jpg 0", with 0, 1, 2 = train, val, test.
 
     Raises:
-        UserError: naming a line of another form.
+        UserError: if a line has another form.
     """
     parts: dict[str, list[str]] = {name: [] for name in SPLITS}
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -26,29 +27,28 @@ def read_partition(path: Path) -> dict[str, list[str]]:
             continue
         file, _, part = line.strip().partition(" ")
         if part.strip() not in ("0", "1", "2"):
-            raise UserError(f"{path}, line {number}: {line!r} is not of the form `000001.jpg 0` with a 0, 1 or 2")
+            raise UserError(f"{path}, line {number}: expected `000001.jpg 0` with a 0, 1 or 2, got {line!r}")
         parts[SPLITS[int(part)]].append(file)
     return parts
 
 
 class CelebA(NamedSet):
-    """CelebA by the official partition: 162 770 / 19 867 / 19 962 pictures.
+    """CelebA, split by the official partition: 162 770 / 19 867 / 19 962 pictures.
 
     Args:
-        root: holds img_align_celeba/ and list_eval_partition.txt, as CelebA's own folders or all in one.
-        test: which official split "test" means: "test", or "val" as in CSA.
+        root: folder with img_align_celeba/ and list_eval_partition.txt, in CelebA's own folders or side by side.
+        test: the official split to test on: "test", or "val" as in CSA.
     """
 
     title = "CelebA"
 
     def __init__(self, root: str | Path | None, *, test: str = "test") -> None:
-        require("test", test, ("val", "test"))
+        check_choice("data.pictures.test", test, ("val", "test"))
         super().__init__(root, test=test)
         self.test = test
 
     def original(self, split: str) -> Names:
-        partition = self.find_file(PARTITION, needed_for="CelebA")
-        assert partition is not None
+        partition = self.need_file(PARTITION, needed_for="CelebA")
         folder = self.need_folder(*FOLDERS)
         wanted = self.test if split == "test" else split
         return Names(f"{folder}/{file}" for file in read_partition(partition)[wanted])

@@ -1,4 +1,4 @@
-"""Photographs that come with scikit-image."""
+"""Photographs that ship with scikit-image, for trying things out without a download."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from inpaintlab.data.files.images import BadPicture
 from inpaintlab.data.files.items import Item, Region
 from inpaintlab.errors import UserError
 
+LARGEST = 256  # side of the largest crop that all regions allow, in pixels
+
 
 class Photos:
-    """Four photographs that scikit-image ships, cut into disjoint regions for training and testing.
+    """Four photographs from scikit-image, cut into disjoint regions for training, validation and test.
 
-    All are in the public domain or CC0. Training sees the left parts of three of them, testing the right parts,
-    cut into tiles that do not overlap; the fourth serves for validation. Training and test regions share no pixel
-    but come from the same photographs: good for trying things out and for comparing variants of a system, not
-    for any statement about a system's quality.
+    All four are in the public domain or CC0. Training uses the left parts of three of them; testing uses the right
+    parts, cut into tiles that do not overlap; validation uses the fourth. Training and test regions share no pixel but
+    come from the same photographs, so this set serves to try things out and to compare variants of one system. It says
+    nothing about a system's quality.
     """
 
-    # file, first half of its sha256, train region, test region as (top, left, height, width)
+    # file, first half of its SHA-256, train region, test region; regions are (top, left, height, width)
     FILES: ClassVar[dict[str, tuple[str, str, Region | None, Region | None]]] = {
         "astronaut": ("astronaut.png", "88431cd9653ccd539741b555fb0a46b6", (0, 0, 512, 256), (0, 256, 512, 256)),
         "coffee": ("coffee.png", "cc02f8ca188b167c775a7101b5d767d1", (0, 0, 400, 344), (0, 344, 400, 256)),
@@ -32,9 +34,16 @@ class Photos:
     VALIDATION: ClassVar[tuple[str, Region]] = ("chelsea", (0, 100, 300, 256))
 
     def split(self, name: str, size: int) -> list[Item]:
-        """Regions for training, tiles of `size` for "val" and "test"."""
-        if size > 256:
-            raise UserError(f"the embedded photographs give crops of at most 256 pixels, not {size}")
+        """Return whole regions for "train", and tiles of `size` x `size` pixels for "val" and "test".
+
+        Raises:
+            UserError: if `size` is larger than 256.
+        """
+        if size > LARGEST:
+            raise UserError(
+                f"the embedded photographs allow crops of at most {LARGEST} pixels, not {size}; lower "
+                "data.geometry.size or choose another data="
+            )
         if name == "train":
             return [self._item(key, train) for key, (_, _, train, _) in self.FILES.items() if train]
         if name == "val":
@@ -56,10 +65,11 @@ class Photos:
 
 @lru_cache
 def _shipped(name: str, digest: str) -> Path:
+    """Return the path of a file in scikit-image's data folder, after a check of its content."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("the embedded photographs come with scikit-image; install it")
     path = Path(spec.submodule_search_locations[0]) / "data" / name
     if not path.exists() or not hashlib.sha256(path.read_bytes()).hexdigest().startswith(digest):
-        raise BadPicture(f"scikit-image's {name} is missing or another picture than expected: {path}")
+        raise BadPicture(f"{path} is missing or has an unexpected content; reinstall scikit-image")
     return path

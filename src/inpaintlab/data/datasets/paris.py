@@ -1,8 +1,8 @@
-"""Paris StreetView, as the authors of the context encoder (Pathak et al. 2016) hand it out.
+"""Paris StreetView, as the authors of the context encoder (Pathak et al. 2016) distribute it.
 
-paris_train_original.zip -> paris_train_original/*.JPG (14 900 pictures of 936 x 537, upper-case extension),
-paris_eval.zip -> paris_eval/paris_eval_gt/001_im.png ... 100_im.png. There is no validation split; LBAM held back 100
-of the training pictures, and so does this.
+paris_train_original.zip unpacks to paris_train_original/*.JPG: 14 900 pictures of 936 x 537, upper-case extension.
+paris_eval.zip unpacks to paris_eval/paris_eval_gt/001_im.png ... 100_im.png. There is no official validation split;
+LBAM held out 100 training pictures, and so does this class.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from inpaintlab.data import seeds
-from inpaintlab.data.datasets.named import NamedSet, looked_at
+from inpaintlab.data.datasets.named import NamedSet, preview
+from inpaintlab.data.datasets.source import PREVIEWS
 from inpaintlab.data.files.lists import Names
 from inpaintlab.errors import UserError
 
@@ -21,8 +22,8 @@ class ParisStreetView(NamedSet):
 
     Args:
         root: the folder that the archives were unpacked into.
-        held_out: training pictures held back for validation; with 0, validation looks at training pictures.
-        split_seed: which ones; not the seed of the training.
+        held_out: number of training pictures held out for validation. With 0, validation uses training pictures.
+        split_seed: seed that selects the held-out pictures; independent of the training seed.
     """
 
     title = "Paris StreetView"
@@ -37,16 +38,16 @@ class ParisStreetView(NamedSet):
         files = self.scan(self.need_folder("paris_train_original"))
         if self.held_out >= len(files):
             raise UserError(
-                f"Paris StreetView: {self.held_out} pictures cannot be held back from {len(files)} training pictures; "
+                f"Paris StreetView: {self.held_out} pictures cannot be held out of {len(files)} training pictures; "
                 "lower data.pictures.held_out or complete the folder"
             )
         order = seeds.generator("paris validation", self.split_seed).permutation(len(files))
         if split == "val":
-            return files.take(sorted(order[: self.held_out])) if self.held_out else looked_at(files)
+            return files.take(sorted(order[: self.held_out])) if self.held_out else preview(files)
         return files.take(sorted(order[self.held_out :]))
 
     def canonical(self, path: str) -> str:
-        """The file's name with a lower-case suffix."""
+        """Return the file name with a lower-case suffix."""
         file = PurePosixPath(path)
         return file.stem + file.suffix.lower()
 
@@ -61,4 +62,4 @@ class ParisStreetView(NamedSet):
         return {"paris_train_original.zip": {}, "paris_eval*.zip": {}}
 
     def expected(self) -> Mapping[str, int]:
-        return {"train": 14_900 - self.held_out, "val": self.held_out or 64, "test": 100}
+        return {"train": 14_900 - self.held_out, "val": self.held_out or PREVIEWS, "test": 100}

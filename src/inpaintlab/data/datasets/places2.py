@@ -1,35 +1,33 @@
-"""Places365 ("Places2"): large, small and easy layout, Standard and Challenge lists, subsets of its categories.
+"""Places365 ("Places2", Zhou et al. 2018): three layouts, the Standard and Challenge lists, subsets of its categories.
 
-Zhou et al. 2018. The archives and what they unpack to:
-train_large_places365standard.tar -> data_large/, val_large.tar -> val_large/, test_large.tar -> test_large/; the same
-with 256 for the small variant, whose pictures were squashed to 256 x 256 without regard to their aspect ratio;
-places365standard_easyformat.tar -> places365_standard/{train,val}/<category>/. `data_large` may be renamed to
-`data_large_standard` or `data_large_challenge`, as torchvision does. The lists come in
+The archives unpack as follows. Large: train_large_places365standard.tar to data_large/, val_large.tar to val_large/,
+test_large.tar to test_large/. Small: the same names with 256; its pictures were resized to 256 x 256 regardless of
+their aspect ratio. Easy: places365standard_easyformat.tar to places365_standard/{train,val}/<category>/. `data_large`
+may be renamed to `data_large_standard` or `data_large_challenge`, as torchvision does. The lists are in
 filelist_places365-standard.tar and filelist_places365-challenge.tar.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from inpaintlab.data.datasets.named import NamedSet, looked_at, require
+from inpaintlab.data.datasets.named import NamedSet, preview
 from inpaintlab.data.files.lists import Names, read_list
-from inpaintlab.errors import UserError
+from inpaintlab.errors import UserError, check_choice, did_you_mean
 
 VARIANTS = {"large": "large", "small": "256", "easy": "easy"}
 LISTS = ("standard", "challenge")
 COUNTS = {"standard": 1_803_460, "challenge": 8_026_628, "val": 36_500, "test": 328_500}
-LBAM = (  # Xie et al. 2019 name none; their supplement does
+LBAM = (  # Xie et al. 2019, supplement; the paper names none
     "apartment_building/outdoor", "beach", "house", "ocean", "sky", "throne_room", "tower", "tundra", "valley",
     "wheat_field",
 )  # fmt: skip
 
 
 def category(name: str) -> str:
-    """One spelling, "apartment_building-outdoor", for "/a/apartment_building/outdoor" and what else is usual."""
+    """Return one spelling, "apartment_building-outdoor", for "/a/apartment_building/outdoor" and similar spellings."""
     parts = [part for part in name.strip("/").split("/") if part]
     if len(parts) > 1 and len(parts[0]) == 1:
         parts = parts[1:]
@@ -41,14 +39,14 @@ class Places2(NamedSet):
 
     Args:
         root: the folder that the archives were unpacked into.
-        variant: "large" (as photographed, shorter side up to 512), "small" (256 x 256) or "easy" (256 x 256, a folder
-            per category).
-        train_list: "standard" or "challenge", which has more pictures of the same categories.
-        categories: some of the 365, as "apartment_building/outdoor", or None for all; "lbam" for the ten of LBAM.
-        halves: cut the official validation pictures of every category in two: the first, third, ... by file name are
-            the validation split, the others the test split (LBAM has 50 + 50 per category but does not say which). If
-            not, all of them are the test split, and validation looks at training pictures.
-        test: which official pictures "test" means: "val", as in nearly all papers, or "test", which has no labels.
+        variant: "large" (original aspect ratio, shorter side up to 512), "small" (256 x 256) or "easy" (256 x 256, one
+            folder per category).
+        train_list: "standard", or "challenge" with more pictures of the same categories.
+        categories: some of the 365 categories, as "apartment_building/outdoor"; None for all; "lbam" for LBAM's ten.
+        halves: split the official validation pictures of each category in two: the first, third, ... by file name for
+            validation, the others for testing (LBAM has 50 + 50 per category but does not say which). Without it, all
+            of them are the test split, and validation uses training pictures.
+        test: the official pictures to test on: "val", as in nearly all papers, or "test", which has no labels.
     """
 
     title = "Places2"
@@ -63,16 +61,18 @@ class Places2(NamedSet):
         halves: bool = False,
         test: str = "val",
     ) -> None:
-        require("variant", variant, VARIANTS)
-        require("train_list", train_list, LISTS)
-        require("test", test, ("val", "test"))
+        check_choice("data.pictures.variant", variant, VARIANTS)
+        check_choice("data.pictures.train_list", train_list, LISTS)
+        check_choice("data.pictures.test", test, ("val", "test"))
         if variant == "easy" and (train_list == "challenge" or test == "test"):
-            raise ValueError("the easy layout has neither the Challenge list nor the test pictures")
+            raise ValueError("variant=easy has neither the Challenge list nor the test pictures; choose small or large")
         if test == "test" and (halves or categories):
-            raise ValueError("the official test pictures have no labels: no categories and no halves of them")
+            raise ValueError(
+                "test=test cannot be combined with categories or halves: the official test pictures have no labels"
+            )
         if isinstance(categories, str):
             if categories != "lbam":
-                raise ValueError(f"categories={categories!r} is unknown; give a list of categories, or lbam")
+                raise ValueError(f"categories must be null, lbam or a list of categories; got {categories!r}")
             categories = LBAM
         self.categories = tuple(category(name) for name in categories) if categories else None
         super().__init__(
@@ -85,7 +85,7 @@ class Places2(NamedSet):
         if split == "train":
             return self._train()
         if split == "val" and not self.halves:
-            return looked_at(self.names("train"))
+            return preview(self.names("train"))
         if self.test == "test":
             return self.scan(self._folder("test"))
         official = self._validation()
@@ -95,7 +95,7 @@ class Places2(NamedSet):
         return Names(path for paths in official.values() for path in sorted(paths)[first::2])
 
     def canonical(self, path: str) -> str:
-        """ "beach/00000001.jpg" for training, "Places365_val_00000001.jpg" for the others."""
+        """Return "beach/00000001.jpg" for a training picture, "Places365_val_00000001.jpg" for the others."""
         folder, _, file = path.rpartition("/")
         if file.startswith("Places365_"):
             return file
@@ -109,33 +109,34 @@ class Places2(NamedSet):
         if self.variant == "easy":
             return {"places365standard_easyformat.tar": {}}
         number = VARIANTS[self.variant]
-        # The archives of both lists unpack to a folder of one name.
+        # The archives of both lists unpack to a folder of the same name.
         renamed = {f"data_{number}": f"data_{number}_{self.train_list}"}
         return {
             f"train_{number}_places365{self.train_list}.tar": renamed,
             f"val_{number}.tar": {},
             f"filelist_places365-{self.train_list}.tar": {},
-            "filelist_places365-standard.tar": {},  # has the list of validation pictures
+            "filelist_places365-standard.tar": {},  # contains the list of validation pictures
         } | ({f"test_{number}.tar": {}} if self.test == "test" else {})
 
     def expected(self) -> Mapping[str, int]:
         if self.categories is None:
-            # Half a category's 100 validation pictures each, if they are halved.
-            whole = {"train": COUNTS[self.train_list], "test": COUNTS[self.test]}
-            return whole | ({"val": 18_250, "test": 18_250} if self.halves else {})
-        count = 100 * len(self.categories)
+            half = COUNTS["val"] // 2
+            counts = {"train": COUNTS[self.train_list], "test": COUNTS[self.test]}
+            return counts | ({"val": half, "test": half} if self.halves else {})
+        count = 100 * len(self.categories)  # validation pictures
         return {"val": count // 2, "test": count // 2} if self.halves else {"test": count}
 
     def list_file(self, split: str) -> Path | None:
-        """The official list that a split follows, if it is there."""
+        """Return the official list of a split, or None if it does not exist."""
         if self.variant == "easy":
             return None
         return self.find_file(
             f"places365_train_{self.train_list}.txt" if split == "train" else f"places365_{split}.txt"
         )
 
-    # ------------------------------------------------------------------ where things are
+    # ------------------------------------------------------------------ folders and lists
     def _candidates(self, split: str) -> tuple[str, ...]:
+        """Return the folders that may hold an official split."""
         if self.variant == "easy":
             return (f"places365_standard/{split}", split)
         number = VARIANTS[self.variant]
@@ -161,7 +162,7 @@ class Places2(NamedSet):
         return paths.take(number for name in self.categories for number in by_category[name])
 
     def _validation(self) -> dict[str, list[str]]:
-        """The official validation pictures by category; all in one heap if nothing depends on their categories."""
+        """Return the official validation pictures by category; all under "" if no option depends on categories."""
         folder, listing = self._folder("val"), self.list_file("val")
         if self.categories is None and not self.halves:
             return {"": [f"{folder}/{name}" for name in read_list(listing)] if listing else list(self.scan(folder))}
@@ -171,9 +172,8 @@ class Places2(NamedSet):
                 by_category[path[len(folder) + 1 :].partition("/")[0]].append(path)
         else:
             needed = "a choice of categories, or halves of them,"
-            listing = self.find_file("places365_val.txt", needed_for=needed)
+            listing = self.need_file("places365_val.txt", needed_for=needed)
             names = self._category_names(needed)
-            assert listing is not None
             for line in filter(None, map(str.strip, listing.read_text().splitlines())):
                 file, _, number = line.lstrip("/").partition(" ")
                 by_category[names.get(number, number)].append(f"{folder}/{file}")
@@ -183,15 +183,14 @@ class Places2(NamedSet):
         return {name: by_category[name] for name in self.categories}
 
     def _category_names(self, needed_for: str) -> dict[str, str]:
-        """From the number behind a validation picture's name to its category."""
-        file = self.find_file("categories_places365.txt", needed_for=needed_for)
-        assert file is not None
+        """Return the category for each class number, as the list of validation pictures has it."""
+        file = self.need_file("categories_places365.txt", needed_for=needed_for)
         pairs = (line.rsplit(" ", 1) for line in file.read_text().splitlines() if line.strip())
         return {number: category(name) for name, number in pairs}
 
     def _check_categories(self, found: Mapping[str, object]) -> None:
         for name in self.categories or ():
             if name not in found:
-                near = difflib.get_close_matches(name, list(found), 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise UserError(f"Places2: no picture of the category {name!r} in {self.root.absolute()}{hint}")
+                raise UserError(
+                    f"Places2: no picture of the category {name!r} in {self.root.absolute()}{did_you_mean(name, found)}"
+                )

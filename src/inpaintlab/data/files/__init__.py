@@ -1,1 +1,1 @@
-"""Read pictures, lists of names and folders."""
+"""Read pictures, list files and folders."""

@@ -1,4 +1,4 @@
-"""Pictures before they are read: one by one, or millions of them as one list."""
+"""Pictures that are not read yet: one item, or a sequence of millions."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Item:
     """One picture, or a part of one.
 
     Args:
-        name: unique within its split, stable across machines.
+        name: unique within its split, and the same on all machines.
         path: the file.
-        box: (top, left, height, width) of the part, or None for the whole picture.
-        keep: whether to keep the decoded file in memory; for a handful of files with many parts each.
+        box: (top, left, height, width) of the part in pixels, or None for the whole picture.
+        keep: keep the decoded file in memory; for a handful of files with many parts each.
     """
 
     name: str
@@ -31,11 +31,11 @@ class Item:
     keep: bool = False
 
     def load(self) -> Picture:
-        """RGB, uint8 (H, W, 3), exactly as the file has it."""
+        """Return RGB, uint8 (H, W, 3), with the exact pixels of the file."""
         return self._part(_read_kept(self.path) if self.keep else read_picture(self.path))
 
     def load_for_training(self, at_least: int | None = None) -> Picture:
-        """The same, or smaller but with a shorter side of `at_least`, whichever is faster; see `files.read_fast`."""
+        """Like `load`, but a large JPEG may be decoded smaller, with a shorter side of `at_least`; see `read_fast`."""
         return self._part(_read_kept(self.path) if self.keep else read_fast(self.path, at_least))
 
     def _part(self, picture: Picture) -> Picture:
@@ -51,12 +51,12 @@ def _read_kept(path: Path) -> Picture:
 
 
 class Files(Sequence[Item]):
-    """Whole pictures in files; an item is made when it is asked for.
+    """A sequence of whole pictures in files; items are created on access.
 
     Args:
         root: the folder.
-        paths: of the files, relative to `root`.
-        name: from such a path to the picture's name.
+        paths: paths of the files, relative to `root`.
+        name: returns a picture's name from its path.
     """
 
     def __init__(self, root: Path, paths: Names, name: Callable[[str], str] = str) -> None:

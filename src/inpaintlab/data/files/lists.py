@@ -1,4 +1,4 @@
-"""File lists of any length: one buffer instead of a million objects, and the ways they are written down."""
+"""Lists of file names: compact in memory, scanned from folders, read from list files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 class Names(Sequence[str]):
-    """A sequence of strings in one byte buffer.
+    """A sequence of strings, stored in one byte buffer.
 
-    A Python list of 1.8 million names takes 200 MB, and every worker that reads from it copies its pages one after the
-    other, because reading counts references. The buffer takes 60 MB once, for all workers.
+    A Python list of 1.8 million names takes 200 MB, and each worker process gradually copies all of it, because reading
+    an object changes its reference count. The buffer takes 60 MB and is shared by all workers.
 
     Args:
-        names: the strings, in their order.
+        names: the strings, in order.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
@@ -53,35 +53,38 @@ class Names(Sequence[str]):
         return (self[index] for index in range(len(self)))
 
     def take(self, indices: Iterable[int]) -> Names:
-        """The names at these positions, in this order."""
+        """Return the names at these positions, in this order."""
         return Names(self[int(index)] for index in indices)
 
     def spread(self, count: int) -> Names:
-        """Up to `count` names, spread evenly over all."""
+        """Return up to `count` names, spread evenly over all."""
         places = np.linspace(0, len(self) - 1, min(count, len(self))).round()
         return self.take(sorted({int(place) for place in places}))
 
     @property
     def nbytes(self) -> int:
-        """Memory for all names."""
+        """Memory of all names, in bytes."""
         return self._buffer.nbytes + self._ends.nbytes
 
 
 def printable(text: str) -> str:
-    """The text, with bytes that are not UTF-8 in the names of files written as \\udcXX: others cannot be printed."""
+    """Return the text with non-UTF-8 bytes of file names escaped as \\udcXX, which a terminal would refuse."""
     return text.encode(errors="backslashreplace").decode()
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its suffix, in any case; hidden files are not."""
+    """Whether a file name has the suffix of a picture, in upper or lower case, and is not hidden."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def scan(folder: str | Path, what: str = "pictures") -> Names:
-    """The picture files below `folder`, relative to it, sorted part by part.
+    """Return the picture files below `folder`, relative to it, sorted by path components.
 
-    Linked folders are followed, but none is scanned twice: what is found in the tree itself is not found again by a
-    link to it, and of two links to the same folder the first in the order of names counts.
+    Linked folders are followed, but no folder is scanned twice: a link to a folder within the tree is skipped, and of
+    several links to the same outside folder only the first, in the order of names, is followed.
+
+    Args:
+        what: the kind of pictures, for error messages.
 
     Raises:
         FileNotFoundError: if the folder does not exist or holds no picture.
@@ -89,57 +92,62 @@ def scan(folder: str | Path, what: str = "pictures") -> Names:
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"the folder of {what} does not exist: {folder.absolute()}")
-    walk = _walk(str(folder), "", os.path.realpath(folder), set())
-    found = Names(sorted(walk, key=lambda name: name.replace("/", "\0")))
+    found = Names(sorted(_walk(str(folder)), key=lambda name: name.replace("/", "\0")))
     if not found:
         kinds = ", ".join(sorted(SUFFIXES))
         raise FileNotFoundError(f"no {what} in {folder.absolute()} (looked for {kinds}, in all sub-folders)")
     return found
 
 
-def _walk(folder: str, prefix: str, root: str, walked: set[str], linked: bool = False) -> Iterator[str]:
-    """The pictures in `folder`; `linked` if a link has led there, so that its files may be found otherwise, too."""
-    real = os.path.realpath(folder)
-    if real in walked or (linked and _reached(real, root)):
-        return
-    walked.add(real)
-    below: list[tuple[str, str, bool]] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            inside = _is_folder(entry)
-            if is_picture(entry.name) and not inside:
-                yield prefix + entry.name
-            elif inside and not entry.name.startswith("."):
-                below.append((entry.name, entry.path, linked or entry.is_symlink()))
-    for name, path, by_link in sorted(below):
-        yield from _walk(path, f"{prefix}{name}/", root, walked, by_link)
+def _walk(root: str) -> Iterator[str]:
+    """Yield the pictures below `root`, relative to it; see `scan`."""
+    real_root, walked = os.path.realpath(root), set[str]()
+
+    def walk(folder: str, prefix: str, linked: bool) -> Iterator[str]:
+        real = os.path.realpath(folder)
+        if real in walked or (linked and _reached(real, real_root)):
+            return
+        walked.add(real)
+        below: list[tuple[str, str, bool]] = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                inside = _is_folder(entry)
+                if is_picture(entry.name) and not inside:
+                    yield prefix + entry.name
+                elif inside and not entry.name.startswith("."):
+                    below.append((entry.name, entry.path, linked or entry.is_symlink()))
+        for name, path, by_link in sorted(below):
+            yield from walk(path, f"{prefix}{name}/", by_link)
+
+    yield from walk(root, "", False)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, say
+    except OSError:  # for example a link to itself
         return False
 
 
 def _reached(real: str, root: str) -> bool:
-    """Whether a folder is scanned without any link; hidden ones are not."""
+    """Whether the scan of `root` reaches the folder `real` without following links; it skips hidden folders."""
     parts = os.path.relpath(real, root).split(os.sep)
     return parts[0] != os.pardir and not any(part.startswith(".") and part != os.curdir for part in parts)
 
 
 def read_list(path: str | Path, column: str = "image", root: Path | None = None) -> Names:
-    """The file names in a list: one per line, or a column of a CSV file with a header.
+    """Return the file names in a list: one per line, or a column of a CSV file with a header.
 
-    Empty lines and lines that begin with # are skipped. What follows a space after a picture's suffix, a class number
-    say, is cut off, and so is a leading slash.
+    Empty lines and lines that begin with # are skipped. A class number after a picture's name is cut off, and so is a
+    leading slash.
 
     Args:
-        root: the folder that the names are relative to; those that lead elsewhere are refused.
+        column: the column of a CSV file.
+        root: the folder that the names are relative to; names that lead out of it are refused. None accepts all.
 
     Raises:
-        FileNotFoundError: if there is no such list, or no name in it.
-        UserError: if it is no UTF-8 text, or a name leads out of `root`.
+        FileNotFoundError: if the list does not exist or holds no name.
+        UserError: if the list is not UTF-8 text, or a name leads out of `root`.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -155,34 +163,35 @@ def read_list(path: str | Path, column: str = "image", root: Path | None = None)
         try:
             names = Names(filter(None, (name.lstrip("/") for name in found)))
         except csv.Error as error:
-            raise UserError(f"the file list {path.absolute()} is no CSV file: {error}") from None
+            raise UserError(f"the file list {path.absolute()} is not a CSV file: {error}") from None
     if not names:
         raise FileNotFoundError(f"the file list {path.absolute()} holds no names")
     return names
 
 
 def _text(lines: Iterable[str], path: Path) -> Iterator[str]:
-    """The lines; UserError at one that other encodings than UTF-8 make."""
+    """Yield the lines; raise UserError at a line that is UTF-16 rather than UTF-8."""
     for line in lines:
-        if "\0" in line or line.startswith(("\udcff\udcfe", "\udcfe\udcff")):  # the marks of UTF-16
-            raise UserError(f"the file list {path.absolute()} is no UTF-8 text (UTF-16, it seems): save it as UTF-8")
+        if "\0" in line or line.startswith(("\udcff\udcfe", "\udcfe\udcff")):  # byte order marks of UTF-16
+            raise UserError(f"the file list {path.absolute()} is not UTF-8 but seems to be UTF-16; save it as UTF-8")
         yield line
 
 
 def _within(names: Iterable[str], root: Path, path: Path) -> Iterator[str]:
-    """The names; UserError at one that leads out of `root`."""
+    """Yield the names; raise UserError at a name that leads out of `root`."""
     for name in names:
         if ".." in name.split("/"):
             raise UserError(
-                f"{path.absolute()} lists {name}, which leads out of {root.absolute()}: write it without .."
+                f"{path.absolute()} lists {name}, which leads out of {root.absolute()}; write it without .."
             )
-        # The official lists of Places2 begin every name with a slash, and mean no file of the machine.
+        # A leading slash alone is fine: the official lists of Places2 begin every name with one.
         if name.startswith("/") and os.path.exists(name) and not (root / name.lstrip("/")).exists():
-            raise UserError(f"{path.absolute()} lists {name}: write its paths relative to {root.absolute()}")
+            raise UserError(f"{path.absolute()} lists {name}; write paths relative to {root.absolute()}")
         yield name
 
 
 def _name(line: str) -> str:
+    """Return the file name in a line, or "" for a line without one."""
     line = line.strip()
     if not line or line.startswith("#"):
         return ""

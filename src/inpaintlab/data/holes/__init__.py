@@ -1,1 +1,1 @@
-"""Sources of holes: drawn, boxes, or files of masks."""
+"""Sources of holes: drawn shapes, boxes and mask files."""

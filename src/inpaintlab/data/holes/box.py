@@ -1,4 +1,4 @@
-"""Rectangular holes."""
+"""Square holes of a fixed size."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ class Box(HoleSource):
     """A square hole of a fixed share of the picture, in the centre or at a random place.
 
     Args:
-        area: share of the picture's pixels; the side is the root of it, rounded to whole pixels.
+        area: share of the picture's pixels, in (0, 1); the side of the square is rounded to whole pixels.
         place: "center" or "random".
-        name: the bin's name in tables, "center" or "fixed25" say.
+        name: name of the bin in tables, such as "center" or "fixed25".
+
+    Raises:
+        UserError: if `place` is unknown.
+        ValueError: if `area` is not in (0, 1); when drawing, if the square is larger than the picture's shorter side.
     """
 
     def __init__(self, area: float = 0.25, place: str = "center", name: str = "center") -> None:
         if not 0 < area < 1:
-            raise ValueError(f"area={area} must lie between 0 and 1")
+            raise ValueError(f"area must be in (0, 1), got {area}")
         check_choice("place", place, ("center", "random"))
         self.area, self.place = area, place
         self.bins = (name,)

@@ -1,8 +1,4 @@
-"""Where holes come from: drawn strokes and blobs, boxes, or a folder of mask files.
-
-A source knows the bins it can hit and draws a hole for one of them: `source.draw(rng, bin, height, width)` gives
-a uint8 array (H, W), 1 = missing. The same generator state gives the same hole.
-"""
+"""Free-form holes: random strokes and ellipses whose share of the picture lies in a given bin."""
 
 from __future__ import annotations
 
@@ -17,18 +13,18 @@ from numpy.typing import NDArray
 from inpaintlab.data.holes import bins as hole_bins
 from inpaintlab.data.holes.source import Hole, HoleSource
 
-GROWTH = 2.0  # a shape of a hole of share s is 1 + 2 s times as large
+GROWTH = 2.0  # a hole of share s has shapes 1 + 2 s times as large as the smallest holes
 
 
 class FreeForm(HoleSource):
-    """Strokes and blobs, added until the share of missing pixels lies in the bin.
+    """Strokes and ellipses, added until the share of missing pixels lies in the bin.
 
-    Each hole aims at a share drawn evenly from its bin; the larger that is the larger are its shapes, so that a few
-    suffice. The shape that overshoots the bin's upper limit is taken back and replaced by smaller ones, down to single
-    pixels, so the measured share is always inside (low, high].
+    Each hole aims at a share drawn uniformly from its bin. Shapes grow with this share, so that a few suffice. A shape
+    that exceeds the bin's upper limit is removed and replaced by smaller ones, down to single pixels, so the measured
+    share always lies in (low, high].
 
     Args:
-        bins: such as "0.1-0.2".
+        bins: hole sizes, such as "0.1-0.2".
         width: smallest and largest stroke width of the smallest holes, as a share of the shorter side.
         blobs: probability that a shape is an ellipse instead of a stroke.
     """
@@ -40,23 +36,23 @@ class FreeForm(HoleSource):
         blobs: float = 0.25,
     ) -> None:
         self.bins = tuple(bins)
-        self._limits = {name: hole_bins.limits(name) for name in self.bins}
+        self.limits = {name: hole_bins.limits(name) for name in self.bins}
         self.width: tuple[float, float] = (width[0], width[1])
         self.blobs = blobs
 
     def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
-        low, high = self._limits[bin]
+        low, high = self.limits[bin]
         total = height * width
         least, most = math.floor(low * total) + 1, math.floor(high * total)
         if most < least:
-            raise ValueError(f"no hole of a {height}x{width} picture falls into the bin {bin}")
+            raise ValueError(f"the bin {bin} contains no hole of a {height}x{width} picture; leave it out")
         target = int(rng.integers(least, most + 1))
         hole: Hole = np.zeros((height, width), np.uint8)
-        share, scale = 0.0, 1.0  # share is exact or, between two looks, more than the truth
-        for shape in self._shapes(rng, height, width, 1 + GROWTH * target / total):
+        share, scale = 0.0, 1.0  # share: missing pixels; an upper bound until they are counted
+        for shape in self.shapes(rng, height, width, 1 + GROWTH * target / total):
             larger = share + shape.area
             if larger < target and scale == 1:
-                shape.paint(hole)  # cannot reach the target: nothing to look at
+                shape.paint(hole)  # cannot reach the target, so counting can wait
                 share = larger
                 continue
             previous = hole.copy() if larger > most else hole
@@ -66,16 +62,17 @@ class FreeForm(HoleSource):
                 hole, share, scale = previous, cv2.countNonZero(previous), scale / 2
             if share >= target:
                 break
-            if scale < 1 / 64:  # only single pixels still fit; there are target - share to go
+            if scale < 1 / 64:  # only single pixels still fit: add the missing ones
                 free = np.flatnonzero(hole == 0)
                 hole.reshape(-1)[rng.choice(free, target - int(share), replace=False)] = 1
                 break
         return hole
 
-    def _shapes(self, rng: np.random.Generator, height: int, width: int, growth: float) -> Iterator[Shape]:
-        """Endless shapes, `growth` times as large as those of the smallest holes.
+    def shapes(self, rng: np.random.Generator, height: int, width: int, growth: float) -> Iterator[Shape]:
+        """Yield shapes without end, `growth` times as large as those of the smallest holes.
 
-        Random numbers are drawn for as many shapes at a time as a hole needs: the calls cost more than the drawing.
+        Random numbers are drawn for as many shapes at once as a hole needs, because each call costs more than the
+        numbers themselves.
         """
         side, count = growth * min(height, width), 14
         low, high = (value * side for value in self.width)
@@ -101,17 +98,23 @@ class FreeForm(HoleSource):
 
 
 class Shape(Protocol):
-    """Something that paints itself into a hole; `area` is more than the pixels that it can cover."""
+    """A part of a hole; `area` is an upper bound of the pixels that it covers."""
 
     area: float
 
     def paint(self, hole: Hole, scale: float = 1.0) -> None:
-        """Draw, at a scale up to 1."""
+        """Draw the shape into `hole`, in place, at a scale in (0, 1]."""
         ...
 
 
 class Blob:
-    """An ellipse; `angle` in degrees."""
+    """An ellipse.
+
+    Args:
+        centre: (x, y) in pixels.
+        axes: half of the two diameters, in pixels.
+        angle: in degrees.
+    """
 
     __slots__ = ("angle", "area", "axes", "centre")
 
@@ -125,11 +128,14 @@ class Blob:
 
 
 class Stroke:
-    """A broad line of that `length` along its corners (n, 2).
+    """A broad line through its corners.
 
     Args:
-        corners, pixels: exact, and rounded: rounding those of many strokes at a time costs as much as of one.
-        start: what the corners shrink towards, the first one by default.
+        corners: exact (n, 2), x and y in pixels.
+        pixels: the same, rounded; rounding the corners of many strokes at once is as fast as of one.
+        thickness: of the line, in pixels.
+        length: of the line, in pixels.
+        start: the point that the corners shrink towards when the stroke is scaled; None for the first corner.
     """
 
     __slots__ = ("area", "corners", "pixels", "start", "thickness")

@@ -10,62 +10,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inpaintlab.data.files import lists
-from inpaintlab.data.files.images import BadPicture, read_grey
 from inpaintlab.data.files.lists import Names
 from inpaintlab.data.holes import bins as hole_bins
+from inpaintlab.data.holes.mask_files import check_reading, fit, read_hole, refuse_inverted, touches_border
 from inpaintlab.data.holes.source import Hole, HoleSource
 from inpaintlab.errors import UserError, check_choice
 
-POLARITIES = ("white_hole", "black_hole")
 BINNINGS = ("measured", "native", "index")
 BORDERS = ("touching", "clear")
-BORDER = 50 / 512  # width of the border zone, as a share of the shorter side
-KEPT = 256 * 2**20  # bytes of decoded masks that are kept in memory, a bit per pixel; more are read again and again
-
-
-def read_hole(path: str | Path, polarity: str = "white_hole", threshold: float = 0.5) -> Hole:
-    """A mask file as a hole (H, W), uint8, 1 = missing.
-
-    Args:
-        polarity: "white_hole" (test masks of Liu et al.) or "black_hole" (their raw training masks).
-        threshold: grey levels of at least this share of 255 are white; just above 0 for masks that were resized
-            with interpolation and whose fringe belongs to the hole.
-    """
-    check_reading(polarity, threshold)
-    white = read_grey(path) >= threshold * 255
-    return (white if polarity == "white_hole" else ~white).astype(np.uint8)
-
-
-def check_reading(polarity: str, threshold: float) -> None:
-    """Raise ValueError for what `read_hole` does not know."""
-    check_choice("polarity", polarity, POLARITIES)
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold={threshold} must lie in (0, 1]")
-
-
-def fit(hole: Hole, height: int, width: int, path: str | Path) -> Hole:
-    """A hole at another size: nearest neighbour, so that it stays binary.
-
-    Raises:
-        BadPicture: if the aspect ratio is another one.
-    """
-    h, w = hole.shape
-    if (h, w) == (height, width):
-        return hole
-    if h * width != w * height:
-        raise BadPicture(f"{path}: a mask of {h}x{w} does not fit pictures of {height}x{width} (other aspect ratio)")
-    return cv2.resize(hole, (width, height), interpolation=cv2.INTER_NEAREST).astype(np.uint8)
-
-
-def touches_border(hole: Hole) -> bool:
-    """Whether a hole has a pixel in the border zone, 50 pixels wide in a mask of 512 x 512."""
-    zone = round(BORDER * min(hole.shape))
-    return cv2.countNonZero(hole) > cv2.countNonZero(hole[zone : hole.shape[0] - zone, zone : hole.shape[1] - zone])
+KEPT = 256 * 2**20  # bytes of decoded masks to keep in memory, one bit per pixel; larger sets are read again each time
 
 
 @dataclass(frozen=True)
@@ -73,10 +30,11 @@ class Measured:
     """All masks of a folder at one size.
 
     Args:
-        native, share: of missing pixels, in the file and at this size (masks).
-        touching: whether they have hole pixels in the border zone (masks).
+        native: (masks,), share of missing pixels in the file.
+        share: (masks,), share of missing pixels at this size.
+        touching: (masks,), whether the hole has pixels in the border zone.
         by_bin: positions of the masks in each bin.
-        bank: the holes, a bit per pixel (masks, bytes), or None if they are too many.
+        bank: (masks, bytes), the holes with one bit per pixel; None if they are too many.
     """
 
     native: NDArray[np.float64]
@@ -87,20 +45,24 @@ class Measured:
 
 
 class MaskFolder(HoleSource):
-    """Mask files, drawn at random from those that fall into a bin.
+    """Mask files, drawn at random from the files of a bin.
 
-    Files of another size than the picture are resized (nearest neighbour, after binarisation). Files that fall into no
-    bin are not used.
+    Files whose size differs from the picture's are resized (nearest neighbour, after binarisation). Files in no bin are
+    not used.
 
     Args:
         root: the folder, searched with its sub-folders.
         polarity, threshold: see `read_hole`.
-        bins: hole sizes, or None for a single bin "all" of every file that has a hole.
-        binning: what puts a mask into its bin: the share of missing pixels "measured" at the final size; the "native"
-            share of the file; or the "index" of the file, which is how the test masks of Liu et al. are ordered: six
-            equal blocks for the six bins. Resizing moves masks near the limits over them.
-        border: only masks that are "touching" the border zone or keep "clear" of it, as measured; None for all.
-        check_polarity: refuse masks most of which are nearly all hole; turn off for sets that are meant so.
+        bins: hole sizes, or None for a single bin "all" of all files that have a hole.
+        binning: how masks are assigned to bins: by the share of missing pixels "measured" at the final size; by the
+            "native" share of the file; or by the "index" of the file, since the test masks of Liu et al. 2018 come in
+            six equal blocks, one for each bin. Resizing moves some masks near a limit into another bin.
+        border: use only masks whose holes are "touching" the border zone, or "clear" of it, as measured; None for all.
+        check_polarity: refuse masks if most of them are nearly all hole; turn it off if that is intended.
+
+    Raises:
+        UserError: if `root` or `polarity` is None, or an option has an unknown value.
+        FileNotFoundError: if the folder does not exist or holds no pictures.
     """
 
     def __init__(
@@ -115,14 +77,14 @@ class MaskFolder(HoleSource):
         check_polarity: bool = True,
     ) -> None:
         if root is None:
-            raise UserError("masks.root is not set: say where the mask files are, masks.root=FOLDER")
+            raise UserError("masks.root is not set: give the folder of the mask files as masks.root=FOLDER")
         if polarity is None:
             raise UserError(
-                f"masks.polarity is not set: look at a mask in {root} and say masks.polarity=white_hole or black_hole"
+                f"masks.polarity is not set: look at a mask in {root} and set masks.polarity=white_hole or black_hole"
             )
         check_reading(polarity, threshold)
-        check_choice("binning", binning, BINNINGS)
-        check_choice("border", border, (*BORDERS, None))
+        check_choice("masks.binning", binning, BINNINGS)
+        check_choice("masks.border", border, (*BORDERS, None))
         self.root = Path(root).expanduser()
         self.names: Names = lists.scan(self.root, "masks")
         self.polarity, self.threshold, self.check_polarity = polarity, threshold, check_polarity
@@ -137,20 +99,21 @@ class MaskFolder(HoleSource):
         return self._hole(self._number(rng, 0, bin, height, width), height, width)
 
     def fixed(self, number: int, bin: str, height: int, width: int) -> Hole:
-        """The masks of a bin in the order of their names, again from the first after the last."""
+        """Return mask `number` of a bin, in the order of the names; the first one follows the last."""
         return self._hole(self._number(None, number, bin, height, width), height, width)
 
     def file_of(self, rng: np.random.Generator | None, number: int, bin: str, height: int, width: int) -> str:
         return self.names[self._number(rng, number, bin, height, width)]
 
     def _number(self, rng: np.random.Generator | None, number: int, bin: str, height: int, width: int) -> int:
+        """Return the position of the mask that `draw` takes with `rng`, or `fixed` with `number` if `rng` is None."""
         chosen = self._in_bin(bin, height, width)
         return int(chosen[number % len(chosen) if rng is None else int(rng.integers(len(chosen)))])
 
     def named(self, stem: str) -> tuple[str, Hole]:
         found = [self.names[number] for number in self._by_stem.get(stem, ())]
         if len(found) != 1:
-            raise UserError(f"{len(found)} masks in {self.root.absolute()} are called {stem!r}; one is needed")
+            raise UserError(f"expected one mask named {stem!r} in {self.root.absolute()}, found {len(found)}")
         return found[0], read_hole(self.root / found[0], self.polarity, self.threshold)
 
     @cached_property
@@ -164,13 +127,13 @@ class MaskFolder(HoleSource):
         """Measure all files at this size.
 
         Raises:
-            BadPicture: for a file that does not decode or has another aspect ratio.
+            BadPicture: if a file does not decode or its aspect ratio differs.
             UserError: if the masks look inverted, or a bin is empty.
         """
         self._refuse_empty(self.bins, height, width)
 
     def measured(self, height: int, width: int) -> Measured:
-        """The shares, bins and border conditions of all files at a size; measured once."""
+        """Return the shares, bins and border conditions of all files at a size; measured once."""
         if (height, width) not in self._by_size:
             self._by_size[height, width] = self._measure(height, width)
         return self._by_size[height, width]
@@ -189,8 +152,8 @@ class MaskFolder(HoleSource):
         others = ", ".join(f"{bin} has {len(found)}" for bin, found in by_bin.items() if len(found))
         raise UserError(
             f"none of the {len(self.names)} masks{kind} has a hole in the bin{'s' if len(empty) > 1 else ''} "
-            f"{' or '.join(empty)} at {height}x{width}{f' ({others})' if others else ''}; take other masks or leave "
-            f"{'the bin' if len(empty) == 1 else 'these bins'} out (masks.bins)"
+            f"{' or '.join(empty)} at {height}x{width}{f' ({others})' if others else ''}; use other masks or remove "
+            f"{'the bin' if len(empty) == 1 else 'these bins'} from masks.bins"
         )
 
     def _hole(self, number: int, height: int, width: int) -> Hole:
@@ -220,7 +183,8 @@ class MaskFolder(HoleSource):
             for _ in pool.map(look, range(count)):
                 pass
         if self.check_polarity:
-            self._refuse_inverted(native)
+            otherwise = ", or masks.check_polarity=false if the holes are really that large"
+            refuse_inverted(native.tolist(), self.polarity, "masks", "masks.polarity", otherwise)
         binned = self._bins_of(native, share)
         wanted = touching == (self.border == "touching") if self.border else np.ones(count, bool)
         by_bin = {name: np.flatnonzero((binned == name) & wanted) for name in self.bins}
@@ -234,28 +198,20 @@ class MaskFolder(HoleSource):
         shares = share if self.binning == "measured" else native
         return np.array([hole_bins.find(value, self.bins) or "" for value in shares])
 
-    def _refuse_inverted(self, shares: NDArray[np.float64]) -> None:
-        large = int((shares > 0.6).sum())
-        if 2 * large > len(shares):
-            other = POLARITIES[1 - POLARITIES.index(self.polarity)]
-            raise UserError(
-                f"with polarity={self.polarity} {large} of {len(shares)} masks are more than 60 % hole (mean "
-                f"{shares.mean():.0%}): the polarity looks wrong. Take masks.polarity={other}, or "
-                "masks.check_polarity=false if the holes are really that large."
-            )
-
 
 def index_bins(names: Names) -> NDArray[np.str_]:
-    """The bin of every mask by its place in the order of Liu et al.: six blocks, each of two equal border conditions.
+    """Return the bin of every mask by its place in the order of Liu et al. 2018.
+
+    Their set has six blocks, one for each bin, and each block has one half for each of two border conditions.
 
     Raises:
-        UserError: if the files are not numbered without a gap, or cannot be cut into twelve equal parts.
+        UserError: if the files are not numbered from 0 without a gap, or cannot be cut into twelve equal parts.
     """
     numbers = [int(found[0]) if (found := re.fullmatch(r"\d+", Path(name).stem)) else -1 for name in names]
     blocks = 2 * len(hole_bins.IRREGULAR)
     if sorted(numbers) != list(range(len(names))) or len(names) % blocks:
         raise UserError(
-            f"binning=index needs masks numbered from 0 without a gap, a multiple of {blocks} of them (the test set "
-            f"has 12000), not these {len(names)}; take masks.binning=measured"
+            f"masks.binning=index needs masks numbered from 0 without a gap, and a multiple of {blocks} of them (the "
+            f"published set has 12000), not these {len(names)}; set masks.binning=measured"
         )
     return np.array([hole_bins.IRREGULAR[number * len(hole_bins.IRREGULAR) // len(names)] for number in numbers])

@@ -1,4 +1,4 @@
-"""Whether the masks of a test were seen in training, which holds for most published numbers."""
+"""Find out whether test masks were also training masks, as they were for most published numbers."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def masks_are_shared(train: HoleSource, test: HoleSource) -> bool:
 
 
 def _by_length(paths: Iterable[Path]) -> dict[int, set[Path]]:
+    """Return the resolved paths by the length of the files; missing files are left out."""
     found: dict[int, set[Path]] = defaultdict(set)
     for path in paths:
         length = _length(path)
@@ -37,7 +38,7 @@ def _by_length(paths: Iterable[Path]) -> dict[int, set[Path]]:
 
 
 def _length(path: Path) -> int:
-    """In bytes; -1 for a file that is not there, which is no mask of either set. Whoever reads it says so."""
+    """Return the length of a file in bytes; -1 if it is missing, which is reported when the mask is read."""
     try:
         return path.stat().st_size
     except OSError:

@@ -1,4 +1,8 @@
-"""What every source of holes provides."""
+"""The interface of a source of holes, and several sources as one.
+
+A hole is a uint8 array (H, W), 1 = missing. A source names the bins, that is hole sizes, for which it can draw a hole.
+The same state of the random generator gives the same hole.
+"""
 
 from __future__ import annotations
 
@@ -16,39 +20,52 @@ Hole = NDArray[np.uint8]
 
 
 class HoleSource(ABC):
-    """What the data module asks of a source of holes; `bins` names the hole sizes that it can draw."""
+    """A source of holes; `bins` names the hole sizes that it can draw."""
 
     bins: tuple[str, ...]
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, bin: str, height: int, width: int) -> Hole:
-        """One hole (H, W) of that size, uint8, 1 = missing."""
+        """Return a hole (height, width) of the bin."""
 
     def fixed(self, number: int, bin: str, height: int, width: int) -> Hole:
-        """The hole of that number in a fixed list for the bin, the same whatever the picture."""
+        """Return hole `number` of a fixed list for the bin, which does not depend on the picture."""
         return self.draw(seeds.generator("fixed hole", number, bin), bin, height, width)
 
     def named(self, stem: str) -> tuple[str, Hole]:
-        """The mask file of that name, without its suffix, and its hole at its own size."""
-        raise UserError(f"{type(self).__name__} has no mask files that could be called {stem!r} like the picture")
+        """Return the mask file with this name (without suffix) and its hole at the size of the file.
+
+        Raises:
+            UserError: if there is no such file, or several.
+        """
+        raise UserError(
+            f"{type(self).__name__} has no mask files that could have the name of a picture, such as {stem!r}; "
+            "data.pairing=same_name needs masks=folder"
+        )
 
     def file_of(self, rng: np.random.Generator | None, number: int, bin: str, height: int, width: int) -> str:
-        """The mask file that `draw` would take with this generator, or `fixed` without one; "" if holes are drawn."""
+        """Return the mask file that `draw` takes with `rng`, or `fixed` with `number` if `rng` is None.
+
+        The result is "" for a source that draws its holes.
+        """
         return ""
 
     def mask_files(self) -> Iterable[Path]:
-        """The files that holes come from; none if they are drawn."""
+        """Return the files that holes come from; none for a source that draws its holes."""
         return ()
 
     def prepare(self, height: int, width: int) -> None:
-        """Do, before any training, whatever must be read or measured first; raises what is wrong with it."""
+        """Read and measure what later calls need, so that errors appear before training starts."""
 
 
 class Several(HoleSource):
-    """Several sources as one; their bins must have different names.
+    """Several sources as one.
 
     Args:
         sources: in the order in which tables show their bins.
+
+    Raises:
+        ValueError: if two sources have a bin of the same name.
     """
 
     def __init__(self, sources: Sequence[HoleSource]) -> None:
@@ -56,7 +73,7 @@ class Several(HoleSource):
         for source in sources:
             for name in source.bins:
                 if name in self._by_bin:
-                    raise ValueError(f"two hole sources call a bin {name!r}")
+                    raise ValueError(f"two hole sources have a bin {name!r}; give one of them another name")
                 self._by_bin[name] = source
         self.bins = tuple(self._by_bin)
 
