@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import inpaintlab
 from inpaintlab.utils import paths
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,7 +58,6 @@ def unit(module: str) -> str:
 def test_imports_point_down(path: Path) -> None:
     own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
     if own == "__init__":
-        assert not imports(path) - {"__future__"}
         return
     level = LEVELS[own]
     for module in imports(path):
@@ -87,9 +87,37 @@ def test_every_package_has_a_floor() -> None:
 
 
 def test_init_files_do_nothing() -> None:
-    for path in SOURCE.rglob("__init__.py"):
+    for path in SOURCE.glob("*/**/__init__.py"):
         body = ast.parse(path.read_text()).body
         assert all(isinstance(node, (ast.Expr, ast.ImportFrom, ast.Assign)) for node in body), path
+
+
+def test_the_package_itself_imports_its_public_functions_on_first_use() -> None:
+    at_once, for_types, functions = [], [], []
+    for node in ast.parse((SOURCE / "__init__.py").read_text()).body:
+        if isinstance(node, ast.If):
+            assert ast.unparse(node.test) == "TYPE_CHECKING"
+            for_types += node.body
+        elif isinstance(node, ast.FunctionDef):
+            functions.append(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            at_once.append(ast.unparse(node))
+        else:
+            assert isinstance(node, (ast.Expr, ast.Assign))
+    assert at_once == [
+        "from __future__ import annotations",
+        "import importlib",
+        "from typing import TYPE_CHECKING",
+    ]
+    assert functions == ["__getattr__", "__dir__"]
+    typed = {
+        name.asname or name.name: (node.module, name.name)
+        for node in for_types
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    assert typed == inpaintlab._PUBLIC
+    assert set(inpaintlab.__all__) == {*typed, "__version__"}
 
 
 def tracked() -> list[Path]:
@@ -117,24 +145,16 @@ def test_lock_pins_all_direct_dependencies() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    named = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    named = [
+        *project["project"]["dependencies"],
+        *project["dependency-groups"]["dev"],
+        *project["dependency-groups"]["docs"],
+    ]
     wanted = {re.split(r"[<>=!\[ ]", name)[0].lower() for name in named}
     pinned = {
         line.split("==")[0].lower() for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line
     }
     assert wanted <= pinned
-
-
-def test_readme_names_only_what_exists() -> None:
-    text = (ROOT / "README.md").read_text()
-    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    used = set(re.findall(r"(?:^|`)make ([a-z][a-z-]+)", text, re.MULTILINE))
-    assert used <= targets
-    assert {"reproduce-table", "test"} <= used
-    for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
-        assert (ROOT / link).exists(), link
-    experiments = {path.stem for path in (paths.conf() / "experiment").glob("*.yaml")}
-    assert set(re.findall(r"experiment=(?!glob)(\w+)", text)) <= experiments
 
 
 def test_every_numeric_setting_of_an_experiment_says_where_it_comes_from() -> None:
