@@ -128,6 +128,10 @@ def test_several_values_need_multirun_and_words_need_a_key(arguments: list[str],
         check_command_line(arguments, "train")
 
 
+def test_no_arguments_pass() -> None:
+    check_command_line([], "evaluate")
+
+
 def test_hydras_own_options_and_deletions_pass() -> None:
     run = ["experiment=msanet_places2", "scale=demo"]
     for arguments in (["--cfg", "job"], ["-c", "job", "-p", "model"], ["-m", "seed=0,1"], ["~data.geometry.flip"]):

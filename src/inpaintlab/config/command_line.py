@@ -50,11 +50,10 @@ def check_command_line(arguments: Sequence[str], program: str) -> None:
 
 def _without_options(arguments: Sequence[str]) -> list[str]:
     """The overrides among the arguments."""
-    before = ("", *arguments[:-1])
     return [
         argument
-        for previous, argument in zip(before, arguments, strict=True)
-        if not argument.startswith("-") and previous not in WITH_VALUE
+        for place, argument in enumerate(arguments)
+        if not argument.startswith("-") and (place == 0 or arguments[place - 1] not in WITH_VALUE)
     ]
 
 
