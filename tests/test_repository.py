@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import inpaintlab
 from inpaintlab.utils import paths
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,7 +58,6 @@ def unit(module: str) -> str:
 def test_imports_point_down(path: Path) -> None:
     own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
     if own == "__init__":
-        assert not imports(path) - {"__future__"}
         return
     level = LEVELS[own]
     for module in imports(path):
@@ -87,9 +87,37 @@ def test_every_package_has_a_floor() -> None:
 
 
 def test_init_files_do_nothing() -> None:
-    for path in SOURCE.rglob("__init__.py"):
+    for path in SOURCE.glob("*/**/__init__.py"):
         body = ast.parse(path.read_text()).body
         assert all(isinstance(node, (ast.Expr, ast.ImportFrom, ast.Assign)) for node in body), path
+
+
+def test_the_package_itself_imports_its_public_functions_on_first_use() -> None:
+    at_once, for_types, functions = [], [], []
+    for node in ast.parse((SOURCE / "__init__.py").read_text()).body:
+        if isinstance(node, ast.If):
+            assert ast.unparse(node.test) == "TYPE_CHECKING"
+            for_types += node.body
+        elif isinstance(node, ast.FunctionDef):
+            functions.append(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            at_once.append(ast.unparse(node))
+        else:
+            assert isinstance(node, (ast.Expr, ast.Assign))
+    assert at_once == [
+        "from __future__ import annotations",
+        "import importlib",
+        "from typing import TYPE_CHECKING",
+    ]
+    assert functions == ["__getattr__", "__dir__"]
+    typed = {
+        name.asname or name.name: (node.module, name.name)
+        for node in for_types
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    assert typed == inpaintlab._PUBLIC
+    assert set(inpaintlab.__all__) == {*typed, "__version__"}
 
 
 def tracked() -> list[Path]:

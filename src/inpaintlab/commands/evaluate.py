@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inpaintlab.config.hydra_program import HELP, group_names, run_hydra_program
-from inpaintlab.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,28 +31,9 @@ data: {data}; masks: {masks}
 
 def run(config: DictConfig) -> EvaluationResults:
     """Evaluate what `conf/evaluate.yaml` and the overrides describe."""
-    from omegaconf import OmegaConf
+    from inpaintlab.evaluation.evaluate import evaluate_config
 
-    from inpaintlab.checkpoints import checkpoint
-    from inpaintlab.config.plain import to_plain
-    from inpaintlab.evaluation.run import evaluate_checkpoint
-    from inpaintlab.metrics import protocols
-    from inpaintlab.utils.device import resolve_device
-
-    if OmegaConf.is_missing(config, "checkpoint"):
-        raise UserError("checkpoint is not set: give it as checkpoint=FILE")
-    protocols.find(config.evaluation.protocol)
-    device = resolve_device(config.device)
-    restored = checkpoint.load(config.checkpoint, average=config.evaluation.average, device=device)
-    trained = restored.config["data"]
-    OmegaConf.set_struct(config, False)
-    if config.get("masks") is None:
-        config.masks = {"train": trained["train_holes"], "test": trained["test_holes"]}
-    if config.get("data") is None:
-        config.data = {**trained, "train_holes": "${masks.train}", "test_holes": "${masks.test}"}
-    test = to_plain(config)
-    folder = Path(config.out) if config.out else restored.path.parent
-    return evaluate_checkpoint(restored, test, folder, split=config.split, device=device, same_files=True)
+    return evaluate_config(config)
 
 
 def _print_results(config: DictConfig) -> None:

@@ -1,0 +1,98 @@
+"""Evaluate a checkpoint, from the options of `inpaintlab evaluate` or from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from inpaintlab.checkpoints import checkpoint as checkpoints
+from inpaintlab.config.compose import compose_config
+from inpaintlab.config.plain import to_plain
+from inpaintlab.data.holes.mask_folder import POLARITIES
+from inpaintlab.errors import UserError, check_choice
+from inpaintlab.evaluation.results import EvaluationResults
+from inpaintlab.evaluation.run import evaluate_checkpoint
+from inpaintlab.metrics import protocols
+from inpaintlab.utils.device import resolve_device
+
+Means = dict[str, dict[str, float]]
+
+
+def evaluate(
+    checkpoint: str | Path,
+    pictures: str | Path | None = None,
+    masks: str | Path | None = None,
+    *,
+    polarity: str = "white_hole",
+    out: str | Path | None = None,
+    device: str = "auto",
+    overrides: Sequence[str] = (),
+) -> Means:
+    """Measure a checkpoint on pictures with holes, in float32.
+
+    Results are also written to a folder, with the metrics of every picture, the pairs and some filled pictures. If that
+    folder holds them already, and neither weights nor files have changed, they are read.
+
+    Args:
+        checkpoint: the file.
+        pictures: a folder with a sub-folder `test`, or without sub-folders `train` and `test`: then all its pictures
+            are taken, at 256 pixels unless `overrides` say otherwise. None takes the test pictures of the training
+            config, at its size.
+        masks: a folder of mask files, one for each picture and of the same name without the suffix; needs `pictures`.
+            None takes the test holes of the training config.
+        polarity: what a mask file marks: "white_hole" or "black_hole".
+        out: the results go to a sub-folder of it; None takes the folder of the checkpoint.
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+        overrides: any options of `inpaintlab evaluate`, for example "evaluation.protocol=lbam".
+
+    Returns:
+        The metrics by range of the hole's share of the picture ("0.1-0.2", for example) and, under "all", their mean
+        over the ranges. With the standard protocol: "psnr" (dB), "ssim", "l1_pct" and "l2_pct" (per cent).
+
+    Raises:
+        FileNotFoundError, UserError: if a file is missing, an option is unknown, or masks are given without pictures.
+    """
+    if masks is not None and pictures is None:
+        raise UserError(f"masks={str(masks)!r} without pictures: give the folder of the pictures that they belong to")
+    check_choice("polarity", polarity, POLARITIES)
+    options = [_override("checkpoint", checkpoint), _override("device", device)]
+    if out is not None:
+        options.append(_override("out", out))
+    if pictures is not None:
+        options += ["data=folder", _override("data.root", pictures)]
+        if not any((Path(pictures) / split).is_dir() for split in ("train", "test")):
+            options.append("data.pictures.test=.")
+    if masks is not None:
+        options += ["masks=folder", _override("masks.root", masks), f"masks.polarity={polarity}"]
+        options.append("data.pairing=same_name")
+    return evaluate_config(compose_config([*options, *overrides], "evaluate")).means
+
+
+def _override(key: str, value: str | Path) -> str:
+    """KEY=VALUE with a quoted value, since Hydra gives commas, blanks and brackets a meaning."""
+    quoted = str(value).replace("\\'", "\\\\'").replace("'", "\\'")
+    return f"{key}='{quoted}'"
+
+
+def evaluate_config(config: DictConfig) -> EvaluationResults:
+    """Evaluate what `conf/evaluate.yaml` and the overrides describe.
+
+    Raises:
+        FileNotFoundError, UserError: if a file is missing or an option is unknown.
+    """
+    if OmegaConf.is_missing(config, "checkpoint"):
+        raise UserError("checkpoint is not set: give it as checkpoint=FILE")
+    protocols.find(config.evaluation.protocol)
+    device = resolve_device(config.device)
+    restored = checkpoints.load(config.checkpoint, average=config.evaluation.average, device=device)
+    trained = restored.config["data"]
+    OmegaConf.set_struct(config, False)
+    if config.get("masks") is None:
+        config.masks = {"train": trained["train_holes"], "test": trained["test_holes"]}
+    if config.get("data") is None:
+        config.data = {**trained, "train_holes": "${masks.train}", "test_holes": "${masks.test}"}
+    test = to_plain(config)
+    folder = Path(config.out) if config.out else restored.path.parent
+    return evaluate_checkpoint(restored, test, folder, split=config.split, device=device, same_files=True)
