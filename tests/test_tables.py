@@ -22,6 +22,7 @@ from inpaintlab.errors import UserError
 from inpaintlab.metrics import protocols
 from inpaintlab.tables import cells, footnotes, measure, publish, spec, text_formats
 from inpaintlab.tables.bootstrap import paired
+from inpaintlab.tables.narrow import narrow
 from inpaintlab.tables.reproduce import reproduce
 from inpaintlab.tables.results import Measured
 from inpaintlab.tables.write import write_table
@@ -422,3 +423,27 @@ def test_publishing_fills_marked_blocks_only(tmp_path: Path, monkeypatch: pytest
         "before\n<!-- table msanet.table3 demo -->\n| new |\n<!-- end -->\nafter\n"
     )
     assert {path.name for path in changed} == {"table3-demo.md", "README.md"}
+
+
+def test_publishing_fills_narrow_blocks_from_the_csv_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    committed = publish.paths.experiments() / "msanet" / "results" / "table3-demo.csv"
+    expected = narrow(spec.read("msanet.table3"), committed)
+    (tmp_path / "experiments" / "msanet").mkdir(parents=True)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "rendered").mkdir()
+    for path, text in (
+        ("pyproject.toml", ""),
+        ("README.md", ""),
+        ("docs/a.md", "<!-- table msanet.table3 demo narrow -->\nold\n<!-- end -->\n"),
+        ("rendered/table.md", "| wide |\n"),
+        ("rendered/table.csv", committed.read_text()),
+    ):
+        (tmp_path / path).write_text(text)
+    table = spec.read("msanet.table3")
+    monkeypatch.setattr(publish.paths, "experiments", lambda: tmp_path / "experiments")
+    monkeypatch.setattr(publish.spec, "read", lambda _: table)
+    publish.update_pages("msanet.table3", "demo", tmp_path / "rendered")
+    filled = (tmp_path / "docs" / "a.md").read_text()
+    assert filled == f"<!-- table msanet.table3 demo narrow -->\n{expected.strip()}\n<!-- end -->\n"
+    assert max(line.count("|") for line in filled.splitlines()) == 6
+    assert "| PSNR [dB] |    MUM |    26.615 |   24.688 |    **-0.689 [-1.006, -0.415]** |" in filled

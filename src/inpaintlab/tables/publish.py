@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 from inpaintlab.errors import UserError
+from inpaintlab.tables import spec
+from inpaintlab.tables.narrow import narrow
 from inpaintlab.utils import paths
 from inpaintlab.utils.atomic_write import replacing, write_text
 
@@ -14,7 +16,8 @@ from inpaintlab.utils.atomic_write import replacing, write_text
 def update_pages(id: str, scale: str, folder: Path) -> list[Path]:
     """Copy the table's files to `experiments/<system>/results/` and fill the marked blocks of the pages.
 
-    A block stands between `<!-- table <id> <scale> -->` and `<!-- end -->`.
+    A block stands between `<!-- table <id> <scale> -->` and `<!-- end -->`, or for the form in five columns between
+    `<!-- table <id> <scale> narrow -->` and `<!-- end -->`.
 
     Raises:
         UserError: outside a checkout.
@@ -31,17 +34,28 @@ def update_pages(id: str, scale: str, folder: Path) -> list[Path]:
             with replacing(copy) as temporary:
                 shutil.copyfile(folder / file, temporary)
             changed.append(copy)
-    return changed + fill_blocks(f"table {id} {scale}", (folder / "table.md").read_text())
+    changed += fill_blocks(f"table {id} {scale}", (folder / "table.md").read_text())
+    if (folder / "table.csv").exists():
+        changed += fill_blocks(f"table {id} {scale} narrow", narrow(spec.read(id), folder / "table.csv"))
+    return changed
 
 
 def fill_blocks(name: str, content: str) -> list[Path]:
-    """Replace what stands between `<!-- <name> -->` and `<!-- end -->` in the README pages; the pages that changed."""
+    """Replace what stands between `<!-- <name> -->` and `<!-- end -->` in the pages.
+
+    Returns:
+        The pages that changed.
+    """
     root = paths.experiments().parent
     changed = []
     begin, end = f"<!-- {name} -->", "<!-- end -->"
     pattern = rf"{re.escape(begin)}\n.*?{re.escape(end)}"
     block = f"{begin}\n{content.strip()}\n{end}"
-    for page in (root / "README.md", *sorted((root / "experiments").glob("**/README.md"))):
+    for page in (
+        root / "README.md",
+        *sorted((root / "docs").glob("*.md")),
+        *sorted(root.glob("experiments/**/README.md")),
+    ):
         before = page.read_text()
         after = re.sub(pattern, lambda _: block, before, flags=re.DOTALL)
         if after != before:
