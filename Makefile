@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce-table tables list test test-slow lint bench lock clean
+.PHONY: help install reproduce-table tables list test test-slow lint docs bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -45,6 +45,12 @@ lint: $(READY) ## check style, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(READY) ## build the documentation as a site in build/site
+	rm -rf build/site
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . build/site
+	@cp build/site/README.html build/site/index.html
+	@echo "open build/site/index.html"
+
 bench: $(READY) ## measure data pipeline, LBAM, contextual attention and metrics against plain ones in the same run
 	$(BIN)/python benchmarks/data_pipeline.py
 	$(BIN)/python benchmarks/lbam_step.py
@@ -53,7 +59,7 @@ bench: $(READY) ## measure data pipeline, LBAM, contextual attention and metrics
 	$(BIN)/python benchmarks/metrics.py
 
 lock: ## pin the newest versions of all dependencies (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-header --no-annotate --upgrade --output-file requirements.lock
+	uv pip compile pyproject.toml --group dev --group docs --universal --python-version 3.11 --no-header --no-annotate --upgrade --output-file requirements.lock
 
 clean: ## remove the environment and caches; results in runs/ stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
