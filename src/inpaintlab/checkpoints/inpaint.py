@@ -47,7 +47,7 @@ def inpaint(checkpoint: Restored, image: Picture, mask: Mask) -> Picture:
     generator = checkpoint.generator
     device = next(generator.parameters()).device
     hole = hole.expand(len(pictures), -1, -1, -1)
-    filled = fill(generator, pictures.to(device), hole.to(device), getattr(generator, "multiple", 1))
+    filled = fill(generator, pictures.to(device), hole.to(device))
     return _like(image, filled, hole)
 
 
