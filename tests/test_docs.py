@@ -16,7 +16,7 @@ from PIL import Image
 
 from inpaintlab import cli
 from inpaintlab.commands import data, import_weights, inpaint, table
-from inpaintlab.config.compose import check_command_line
+from inpaintlab.config.command_line import check_command_line
 from inpaintlab.tables import spec
 from inpaintlab.tables.narrow import narrow
 from inpaintlab.training.run import run_training
@@ -53,6 +53,15 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.is_relative_to(ROOT), link
         if anchor:
             assert anchor in anchors(target), f"{link}: {name(target)} has the anchors {sorted(anchors(target))}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_named_in_code_exist(page: Path) -> None:
+    if page.name == "CHANGELOG.md" or page.parent.name == "results":
+        return
+    for file in re.findall(r"`((?:[a-z_0-9]+/)+[\w.]+\.(?:py|yaml|md))`", page.read_text()):
+        if not re.search(r"[/_]x[._]", file):  # the system that "Adding a paper" makes up
+            assert any((folder / file).exists() for folder in (ROOT, ROOT / "src" / "inpaintlab")), file
 
 
 def test_every_page_is_reached_from_the_readme() -> None:

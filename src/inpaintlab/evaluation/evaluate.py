@@ -77,7 +77,7 @@ def _override(key: str, value: str | Path) -> str:
 
 
 def evaluate_config(config: DictConfig) -> EvaluationResults:
-    """The evaluation that `conf/evaluate.yaml` and the overrides describe.
+    """Evaluate what `conf/evaluate.yaml` and the overrides describe.
 
     Raises:
         FileNotFoundError, UserError: if a file is missing or an option is unknown.
