@@ -196,9 +196,9 @@ def test_discriminators_of_figure_11() -> None:
         ConventionalFeatureDiscriminator()(features[..., :16, :16])
     with pytest.raises(ValueError, match="feature must be one of patch, conventional, null"):
         Discriminator(feature="x")
-    with pytest.raises(ValueError, match=r"strides=\[2\] must be three numbers"):
+    with pytest.raises(ValueError, match=r"strides must be three numbers, got \[2\]"):
         Discriminator(strides=(2,))
-    with pytest.raises(ValueError, match="needs VGG-16's features behind pool3"):
+    with pytest.raises(ValueError, match="needs VGG-16's features after pool3"):
         Discriminator(width=0.0625)(image)
 
 

@@ -256,7 +256,7 @@ def test_weights_of_another_network_are_one_sentence(tmp_path: Path, reader: str
             READERS[reader](path)
         assert str(caught.value).count("features.") == 3
     torch.save([1, 2], path)
-    with pytest.raises(UserError, match="they must be tensors by name, not list"):
+    with pytest.raises(UserError, match="expected tensors by name, got list"):
         READERS[reader](path)
 
 

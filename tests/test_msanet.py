@@ -90,7 +90,7 @@ def test_mask_update_feeds_deeper_masks() -> None:
         ({"c_a": "own"}, "channel attention must be one of augmented"),
         ({"cs_a": ["se"]}, "must name two attentions"),
         ({"mask_update": "pool"}, "mask_update must be one of max_pool, resized"),
-        ({"n_msau": 4}, "n_msau=4 is not one of 2, 3"),
+        ({"n_msau": 4}, "n_msau must be one of 2, 3; got 4"),
     ],
 )
 def test_unknown_options_name_the_known_ones(options: dict[str, Any], message: str) -> None:

@@ -1,11 +1,13 @@
 """PConv: image inpainting for irregular holes using partial convolutions (Liu et al., ECCV 2018).
 
-A U-Net of partial convolutions: 7x7 and 5x5 first, 3x3 afterwards, stride 2 on the way in, nearest-neighbour
-upsampling and concatenation [upsampled, skip] of features and of masks on the way out. The authors released the layer,
-not the network; kernels, widths and batch norm follow the paper and public re-implementations, a bias in the last
-layer only is inferred. The paper has 8 + 8 layers for 512 x 512; 7 + 7 is the usual choice for 256 x 256.
+A U-Net of partial convolutions. The encoder has kernels of 7x7, 5x5, 5x5 and then 3x3, all with stride 2; the decoder
+upsamples to the nearest neighbour and concatenates [upsampled, skip], of features and of masks. The authors published
+the layer but not the network: kernels, widths and batch norm follow the paper and public re-implementations; that only
+the last layer has a bias is inferred. The paper has 8 + 8 layers for 512 x 512; 7 + 7 is the usual choice for
+256 x 256.
 
-Convention, kept inside this file: mask 1 = known, zeros in the hole, pictures with ImageNet's mean and deviation.
+Convention, kept inside this file: mask 1 = known, zeros in the hole, pictures standardised with ImageNet's mean and
+standard deviation.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ from inpaintlab.image import empty_hole
 from inpaintlab.layers.imagenet_scale import ImagenetScale
 from inpaintlab.layers.partial_conv import PartialConv2d
 from inpaintlab.networks.generator import InpaintingGenerator
+from inpaintlab.networks.widths import scale_channels
 
 
 class Layer(nn.Module):
-    """Partial convolution, batch norm, activation; called with features and mask, returns both."""
+    """Partial convolution, batch norm and activation; maps features and mask to new ones."""
 
     def __init__(self, conv: PartialConv2d, *, norm: bool, act: nn.Module) -> None:
         super().__init__()
@@ -38,28 +41,28 @@ class Layer(nn.Module):
 
 
 class UNet(nn.Module):
-    """Partial convolutions in the shape of a U, from 3 channels to 3.
+    """U-Net of partial convolutions, from 3 channels to 3.
 
     Args:
-        maps: channels after each encoder layer.
-        kernels: their kernel sizes.
+        channels: output channels of each encoder layer.
+        kernels: kernel size of each encoder layer.
     """
 
-    def __init__(self, maps: Sequence[int], kernels: Sequence[int]) -> None:
+    def __init__(self, channels: Sequence[int], kernels: Sequence[int]) -> None:
         super().__init__()
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
-        inputs = [3, *maps[:-1]]
-        for i, (before, after, kernel) in enumerate(zip(inputs, maps, kernels, strict=True)):
+        inputs = [3, *channels[:-1]]
+        for i, (before, after, kernel) in enumerate(zip(inputs, channels, kernels, strict=True)):
             conv = PartialConv2d(before, after, kernel, stride=2, padding=kernel // 2)
             self.encoder.append(Layer(conv, norm=i > 0, act=nn.ReLU()))
-        above = maps[-1]
+        above = channels[-1]
         for i, skip in reversed(list(enumerate(inputs))):
             conv = PartialConv2d(above + skip, skip, 3, padding=1, bias=i == 0, planes=(above, skip))
             self.decoder.append(Layer(conv, norm=i > 0, act=nn.LeakyReLU(0.2) if i else nn.Identity()))
             above = skip
 
     def forward(self, image: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """From pictures (N, 3, H, W), zeros in the hole, and masks (N, 1, H, W), 1 = known, to new ones."""
+        """Map pictures (N, 3, H, W), 0 in the hole, and masks (N, 1, H, W), 1 = known, to new ones."""
         skips = [(image, valid)]
         for layer in self.encoder:
             skips.append(layer(*skips[-1]))
@@ -67,31 +70,31 @@ class UNet(nn.Module):
         for layer in self.decoder:
             before, valid_before = skips.pop()
             features = torch.cat([F.interpolate(features, scale_factor=2.0), before.to(features.dtype)], 1)
-            # One plane for each half, although each stands for all channels of its source.
+            # One plane of mask for each half; each stands for all channels of its half.
             valid = torch.cat([F.interpolate(valid, scale_factor=2.0), valid_before], 1)
             features, valid = layer(features, valid)
         return features, valid
 
 
 class Generator(InpaintingGenerator):
-    """PConv's network; the defaults are its usual form for 256 x 256 (25,779,796 parameters).
+    """The network of PConv; the defaults are its usual form for 256 x 256 (25,779,796 parameters).
 
     Args:
-        levels: encoder layers; 8 as in the paper, for 512 x 512 (32,859,732 parameters).
-        freeze_encoder_norm: the encoder's batch norm keeps its statistics and scales, as in the paper's second phase:
-            while training with holes, the statistics of the encoder include the empty places.
-        width: factor on all numbers of maps, for small trials.
+        levels: number of encoder layers, 3 to 8; 8 as in the paper, for 512 x 512 (32,859,732 parameters).
+        freeze_encoder_norm: keep the statistics and scales of the encoder's batch norm, as in the paper's second
+            phase. While training with holes, the statistics include the empty positions, which makes them wrong.
+        width: factor on all numbers of channels, for small trials.
     """
 
     def __init__(self, *, levels: int = 7, freeze_encoder_norm: bool = False, width: float = 1.0) -> None:
         super().__init__()
         if not 3 <= levels <= 8:
-            raise ValueError(f"levels={levels} must be 3 to 8")
+            raise ValueError(f"levels must be 3 to 8, got {levels}")
         self.multiple = 2**levels
         self.freeze_encoder_norm = freeze_encoder_norm
-        maps = [max(4, round(n * width / 4) * 4) for n in (64, 128, 256, *[512] * 5)][:levels]
+        channels = scale_channels((64, 128, 256, *[512] * 5)[:levels], width)
         self.scale = ImagenetScale()
-        self.net = UNet(maps, (7, 5, 5, *[3] * 5)[:levels])
+        self.net = UNet(channels, (7, 5, 5, *[3] * 5)[:levels])
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -100,17 +103,13 @@ class Generator(InpaintingGenerator):
                 norm.requires_grad_(False).eval()
 
     def forward(self, image: Tensor, hole: Tensor) -> Output:
-        """Predict the whole picture.
-
-        Args:
-            image: (N, 3, H, W) in [0, 1], H and W multiples of `self.multiple`; the hole's content is ignored.
-            hole: (N, 1, H, W), 1 = missing.
-        """
+        """Predict whole pictures; see `InpaintingGenerator.forward`."""
         self.require_size(hole)
         features, _ = self.net(empty_hole(self.scale(image), hole), 1 - hole)
         return Output(image=self.scale.back(features))
 
     def train(self, mode: bool = True) -> Generator:
+        """Set training or eval mode; a frozen batch norm of the encoder stays in eval mode."""
         super().train(mode)
         if self.freeze_encoder_norm:
             for norm in self._encoder_norms():

@@ -1,9 +1,9 @@
-"""Inception v3 as FID uses it: 2048 features of 8-bit pictures of any size. The caller brings the weights.
+"""Inception v3 for FID: 2048 features of 8-bit pictures of any size. The caller passes the weights.
 
-`Inception` is torch-fidelity's conversion of the network of 2015 with which Heusel et al. (2017) defined FID; pictures
-are resized to 299x299 as TensorFlow 1 did (bilinear, corners not aligned, no smoothing). `InceptionOfTorchvision` is
-the other one, trained by torchvision, of EdgeConnect's released script and of papers that use it: its FIDs lie on
-another scale.
+`Inception` is torch-fidelity's conversion of the network of 2015 with which Heusel et al. (2017) defined FID. It
+resizes pictures to 299x299 as TensorFlow 1 did (bilinear, corners not aligned, no antialiasing).
+`InceptionOfTorchvision` has the weights that torchvision trained; EdgeConnect's released script and papers that use it
+report FIDs of this network. FIDs of the two networks are not comparable.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from inpaintlab.networks.extractors.weight_checks import UNTRAINED, require_entr
 
 
 class Inception(nn.Module):
-    """Features of pictures, frozen.
+    """Frozen feature extractor.
 
     Args:
-        weights: torch-fidelity's state dict, or "random" for untrained weights, always the same ones.
-        origin: where the weights are from, for the record.
+        weights: torch-fidelity's state dict, or "random" for fixed untrained weights.
+        origin: source of the weights, for the record of an evaluation.
 
     Raises:
         UserError: if an entry of the weights is missing or of another shape.
@@ -42,18 +42,18 @@ class Inception(nn.Module):
 
     @torch.no_grad()
     def forward(self, pictures: Tensor) -> Tensor:
-        """Features (N, 2048) of 8-bit RGB pictures (N, 3, H, W)."""
+        """Return features (N, 2048) of 8-bit RGB pictures (N, 3, H, W)."""
         (features,) = self.network(pictures)
         return features
 
 
 class InceptionOfTorchvision(nn.Module):
-    """The features as EdgeConnect's script takes them, frozen.
+    """Frozen feature extractor as in EdgeConnect's script.
 
-    The script gives pictures in [0, 1] to torchvision's own change of the colours' scale, which expects them
-    standardised as for ImageNet. This is kept: the published numbers were made so.
+    The script passes pictures in [0, 1] through torchvision's `transform_input`, which expects pictures standardised
+    for ImageNet. This is reproduced here because the published numbers depend on it.
 
-    Args, errors: as of `Inception`, with torchvision's state dict.
+    Arguments and errors are those of `Inception`, with torchvision's state dict.
     """
 
     def __init__(self, weights: Mapping[str, Tensor] | str, origin: str = "") -> None:
@@ -68,13 +68,13 @@ class InceptionOfTorchvision(nn.Module):
 
     @torch.no_grad()
     def forward(self, pictures: Tensor) -> Tensor:
-        """Features (N, 2048) of 8-bit RGB pictures (N, 3, H, W)."""
+        """Return features (N, 2048) of 8-bit RGB pictures (N, 3, H, W)."""
         features: Tensor = self.network(F.interpolate(pictures.float() / 255, (299, 299), mode="bilinear"))
         return features
 
 
 class _Unfilled(FeatureExtractorInceptionV3):  # type: ignore[misc]
-    """The package's class reads its file, or downloads one, while it is built; this one leaves that to the caller."""
+    """The network of torch_fidelity, without the weights that its constructor would read or download."""
 
     def __init__(self) -> None:
         nothing = io.BytesIO()
@@ -91,19 +91,19 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor] | str, whose: str) -
         require_random(weights)
         _initialise(network)
         return
-    # Files from before 2018 lack the counters of batch norm, and torch accepts that.
+    # Files from before 2018 have no batch norm counters, which torch accepts.
     shapes = {k: tuple(v.shape) for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
     require_entries(weights, shapes, f"{whose} weights of Inception v3")
     try:
         network.load_state_dict(weights)
     except RuntimeError:
         raise UserError(
-            f"these are not {whose} weights of Inception v3: there are entries that it does not have"
+            f"these are not {whose} weights of Inception v3: they have entries that the network lacks"
         ) from None
 
 
 def _initialise(network: nn.Module) -> None:
     chance = torch.Generator().manual_seed(0)
     for weight in network.parameters():
-        if weight.dim() == 4:  # He: features keep their size through the ReLUs
+        if weight.dim() == 4:  # He initialisation: features keep their size through the ReLUs
             nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=chance)

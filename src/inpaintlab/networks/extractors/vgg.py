@@ -1,7 +1,7 @@
-"""VGG-16 (Simonyan & Zisserman 2015, torchvision's layout) as a frozen extractor of features for losses.
+"""VGG-16 (Simonyan & Zisserman 2015, torchvision's layout) as a frozen feature extractor for losses.
 
-Nothing is downloaded: the caller brings the weights. They are non-persistent buffers, so that they follow the device
-and are in no optimiser, no gradient bucket and no checkpoint.
+The caller passes the weights; nothing is downloaded. They are non-persistent buffers: they move with the module, but
+optimisers, gradient buckets and checkpoints do not contain them.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
 
 
 def layer_names() -> list[str]:
-    """What features can be taken from, in order: relu1_1, relu1_2, pool1, relu2_1, ..., pool5."""
+    """Return the layers whose features are available, in order: relu1_1, relu1_2, pool1, relu2_1, ..., pool5."""
     names = []
-    for block, maps in enumerate(BLOCKS, 1):
-        names += [f"relu{block}_{i}" for i in range(1, len(maps) + 1)] + [f"pool{block}"]
+    for block, channels in enumerate(BLOCKS, 1):
+        names += [f"relu{block}_{i}" for i in range(1, len(channels) + 1)] + [f"pool{block}"]
     return names
 
 
 def _convolutions() -> dict[str, tuple[str, tuple[int, int, int, int]]]:
-    """For each relu layer the name of its convolution in torchvision's state dict, and its shape."""
+    """Return, for each relu layer, the name of its convolution in torchvision's state dict and the weight's shape."""
     found, index, inputs = {}, 0, 3
-    for block, maps in enumerate(BLOCKS, 1):
-        for i, outputs in enumerate(maps, 1):
+    for block, channels in enumerate(BLOCKS, 1):
+        for i, outputs in enumerate(channels, 1):
             found[f"relu{block}_{i}"] = (f"features.{index}", (outputs, inputs, 3, 3))
             index, inputs = index + 2, outputs
         index += 1
@@ -38,16 +38,17 @@ def _convolutions() -> dict[str, tuple[str, tuple[int, int, int, int]]]:
 
 
 class Vgg16(nn.Module):
-    """Features of pictures.
+    """Feature extractor.
 
     Args:
-        weights: torchvision's state dict of VGG-16 (the classifier and layers beyond the last one needed may be
-            missing), or "random" for untrained weights, always the same ones.
-        layers: names of `layer_names`; the default is what PConv and LBAM compare.
-        normalise: take out ImageNet's mean and deviation first. The weights were trained with it; LBAM's released
-            loss leaves it out.
+        weights: torchvision's state dict of VGG-16 (the classifier, and layers after the last one of `layers`, may be
+            missing), or "random" for fixed untrained weights.
+        layers: names from `layer_names`; the default are the layers that PConv and LBAM compare.
+        normalise: standardise pictures with ImageNet's mean and standard deviation first. The weights were trained
+            with it; LBAM's released loss omits it.
 
     Raises:
+        ValueError: if `layers` is empty or contains an unknown name, or `weights` is another word than "random".
         UserError: if an entry of the weights is missing or of another shape.
     """
 
@@ -78,14 +79,14 @@ class Vgg16(nn.Module):
                 self.register_buffer(f"{name}_{part}", value, persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Features (N, C, H / 2^k, W / 2^k) of pictures (N, 3, H, W) in [0, 1], in the order of `layers`."""
+        """Return features (N, C, H / 2^k, W / 2^k) of pictures (N, 3, H, W) in [0, 1], in the order of `layers`."""
         x = self.scale(image)
         features = {}
         for name in self.order:
             if name.startswith("pool"):
                 x = F.max_pool2d(x, 2)
             else:
-                x = F.relu(F.conv2d(x, getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias"), padding=1))
+                x = F.relu(F.conv2d(x, self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias"), padding=1))
             features[name] = x
         return [features[name] for name in self.layers]
 
@@ -94,7 +95,7 @@ def _untrained(needed: Mapping[str, tuple[str, tuple[int, int, int, int]]]) -> d
     chance = torch.Generator().manual_seed(0)
     weights = {}
     for source, shape in needed.values():
-        std = (2 / (shape[1] * 9)) ** 0.5  # He: features keep their size through the ReLUs
+        std = (2 / (shape[1] * 9)) ** 0.5  # He initialisation: features keep their size through the ReLUs
         weights[f"{source}.weight"] = torch.randn(shape, generator=chance) * std
         weights[f"{source}.bias"] = torch.zeros(shape[0])
     return weights

@@ -1,4 +1,4 @@
-"""What all networks with pretrained weights say of weights that are not there, or are another network's."""
+"""Checks of pretrained weights, shared by all feature extractors."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ UNTRAINED = "untrained (random weights)"
 
 
 def require_random(weights: str) -> None:
-    """Refuse any other word than "random" in the place of a state dict: untrained weights must be asked for."""
+    """Raise ValueError for any word but "random": nobody should get untrained weights by mistake."""
     if weights != RANDOM:
-        raise ValueError(f"weights={weights!r}: give a state dict, or {RANDOM!r} for untrained weights")
+        raise ValueError(f"weights must be a state dict, or {RANDOM!r} for untrained weights; got {weights!r}")
 
 
 def require_entries(weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], what: str) -> None:
-    """Refuse weights in which an entry is missing or of another shape; further entries may be there.
+    """Check that weights contain the required entries; additional entries are allowed.
 
     Args:
-        shapes: of the entries that are needed, by name.
-        what: the weights are meant to be.
+        shapes: shapes of the required entries by name.
+        what: what the weights are expected to be, for the message.
 
     Raises:
-        UserError: with the first three entries of either kind and their number.
+        UserError: if entries are missing or of another shape, with their number and the first three of each kind.
     """
     if not isinstance(weights, Mapping):
-        raise UserError(f"these are not {what}: they must be tensors by name, not {type(weights).__name__}")
+        raise UserError(f"these are not {what}: expected tensors by name, got {type(weights).__name__}")
     missing = [name for name in shapes if not isinstance(weights.get(name), Tensor)]
     other = [
         f"{name} {tuple(weights[name].shape)} for {shape}"
