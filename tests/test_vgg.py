@@ -59,7 +59,7 @@ def test_wrong_weights_and_names_are_refused() -> None:
         UserError, match=r"missing: features.5.weight.*other shape: features.0.weight \(1,\) for \(64, 3"
     ):
         Vgg16(weights)
-    with pytest.raises(ValueError, match="weights='pretrained'"):
+    with pytest.raises(ValueError, match="got 'pretrained'"):
         Vgg16("pretrained")
     with pytest.raises(ValueError, match="layers must be one or more of relu1_1"):
         Vgg16("random", layers=["conv1"])
