@@ -196,7 +196,7 @@ def test_attention_in_the_hole_only_leaves_known_features() -> None:
     image, hole = pictures()
     with torch.no_grad():
         generator(image, hole)
-        small = generator.refinement.shrunk(hole, before[0])
+        small = generator.refinement.resized(hole, before[0])
     known = (small == 0).expand_as(before[0])
     assert torch.equal(before[0][known], before[1][known])
     assert not torch.allclose(before[0][~known], before[1][~known])
@@ -207,5 +207,5 @@ def test_what_does_not_fit_is_refused() -> None:
         Generator(stages=1, width=0.25)
     with pytest.raises(ValueError, match="use must be one of scale, residual, pool, literal"):
         Generator(gate="max", width=0.25)
-    with pytest.raises(ValueError, match="passes=4 1, 2 or 3"):
+    with pytest.raises(ValueError, match="passes 1, 2 or 3; got stages=2, passes=4"):
         Generator(passes=4, width=0.25)

@@ -18,8 +18,8 @@ from inpaintlab.checkpoints.authors import from_released, read_released
 from inpaintlab.errors import UserError
 from inpaintlab.layers.same_conv import SameConv, same_pads
 from inpaintlab.networks import deepfill_v1, gconv
-from inpaintlab.networks.authors_weights import tensorflow_name
 from inpaintlab.networks.coarse_to_fine import CoarseToFine
+from inpaintlab.networks.tensorflow_weights import tensorflow_name
 
 
 def count(module: nn.Module | None) -> int:

@@ -88,7 +88,7 @@ def test_levels_and_sides() -> None:
     with pytest.raises(ValueError, match="csa: height and width must be multiples of 64, got"):
         network(torch.rand(1, 3, 64, 96), torch.zeros(1, 1, 64, 96))
     for levels in (3, 9):
-        with pytest.raises(ValueError, match=f"levels={levels} must be 4 to 8 for attention at 32"):
+        with pytest.raises(ValueError, match=f"levels must be 4 to 8 for attention at 32, got {levels}"):
             Generator(levels=levels)
     for option, known in (("attention", "csa, contextual, conv, none"), ("second_input", "colour, grey, null")):
         with pytest.raises(ValueError, match=f"{option} must be one of {known}; got 'x'"):
@@ -192,7 +192,7 @@ def test_discriminators_of_figure_11() -> None:
         assert [tuple(s.shape) for s in scores] == [(2, 1, 30, 30), size]
     assert len(Discriminator(feature=None, width=0.0625)(image)) == 1
     assert FeaturePatchDiscriminator(strides=(2, 2, 2))(features).shape == (2, 512, 4, 4)
-    with pytest.raises(ValueError, match=r"built for features of 32 x 32, pictures of 256 x 256, not for \(16, 16\)"):
+    with pytest.raises(ValueError, match=r"features of 32 x 32, that is pictures of 256 x 256; got features of \(16, 16\)"):
         ConventionalFeatureDiscriminator()(features[..., :16, :16])
     with pytest.raises(ValueError, match="feature must be one of patch, conventional, null"):
         Discriminator(feature="x")

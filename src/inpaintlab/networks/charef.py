@@ -1,13 +1,13 @@
-"""Inpainting through contextual attention (Charef & Ouqour, ETASR 2024): a specification of what they leave open.
+"""Inpainting through contextual attention (Charef & Ouqour, ETASR 2024), with our choices for what the paper omits.
 
-The paper states a coarse and a refinement network, a softmax over positions (Eq. 1) and the six steps of contextual
-attention (Fig. 2). Layers, widths, where alpha enters, kind of similarity: nothing of this is stated, and no code
-exists. The network here is GConv's (`gconv`, the authors' variant) with `PositionGate` in front of the decoder, so
-that Eq. 1 is what sets the two apart. Every assumption is an option.
+The paper states a coarse and a refinement network, a softmax over positions (Eq. 1) and six steps of contextual
+attention (Fig. 2). It does not state layers, widths, where alpha enters, or the kind of similarity, and no code exists.
+The network here is that of GConv (`gconv`, the authors' code) with a `PositionGate` before the decoder, so that Eq. 1
+is the difference between the two. Every assumption is an option.
 
-With `gate=None` the defaults differ from GConv's generator in the attention only: no propagation of scores between
-neighbours (Fig. 2 has no such step), cosine similarity, removed patches outside the softmax, and overlaps averaged;
-`attention_follows="gconv", propagation=True` leaves no difference.
+With `gate=None` the defaults differ from GConv's generator in the attention only: scores are not propagated between
+neighbours (Fig. 2 has no such step), the similarity is the cosine, patches that touch the hole are excluded from the
+softmax, and overlaps are averaged. With `attention_follows="gconv", propagation=True` nothing differs.
 """
 
 from __future__ import annotations
@@ -16,21 +16,14 @@ from collections.abc import Sequence
 
 import torch
 
+from inpaintlab.errors import check_choice
 from inpaintlab.layers.contextual import ContextualAttention, Deviations
 from inpaintlab.layers.position_gate import PositionGate
-from inpaintlab.networks.coarse_to_fine import (
-    REFINEMENT_INPUTS,
-    CoarseToFine,
-    OneBranch,
-    Stage,
-    Style,
-    TwoBranches,
-    channels,
-    one_of,
-)
+from inpaintlab.networks.coarse_to_fine import REFINEMENT_INPUTS, CoarseToFine
+from inpaintlab.networks.coarse_to_fine_stages import OneBranch, Stage, Style, TwoBranches, base_width
 from inpaintlab.networks.gconv import INITIAL
 
-# How contextual attention differs from that of GConv's authors.
+# Differences from the contextual attention of GConv's authors.
 ATTENTION_FOLLOWS: dict[str, Deviations] = {
     "paper": {"foreground_norm": True, "removed": "minus_infinity", "divisor": "overlaps"},
     "gconv": {},
@@ -41,23 +34,23 @@ class Generator(CoarseToFine):
     """The network specified for Charef & Ouqour (4,052,670 parameters); all options are assumptions.
 
     Args:
-        gate: use of Eq. 1's weights, "scale", "residual", "pool" or "literal" (see `PositionGate`); None = no gate.
+        gate: use of the weights of Eq. 1: "scale", "residual", "pool" or "literal" (see `PositionGate`), or None.
         gate_score: f of Eq. 1, "linear" or "two_layers".
-        gate_domain: positions that the softmax runs over, "all" or "known".
-        gate_where: where gates stand: "merged", in front of the refinement's decoder; "convolution" and "attention",
-            at the end of that branch; "coarse", in front of the coarse network's decoder.
-        attention: "contextual", or "none", which leaves its branch without it.
+        gate_domain: positions of the softmax, "all" or "known".
+        gate_where: places of gates: "merged", before the refinement's decoder; "convolution" and "attention", at the
+            end of that branch; "coarse", before the coarse network's decoder.
+        attention: layer of the attention branch, "contextual" or "none".
         attention_follows: "paper", the six steps of Fig. 2 as above, or "gconv", the code of GConv's authors.
-        propagation: of scores between neighbours, which the six steps do not have.
-        attend: use the rebuilt features at "all" positions, as the cited design does, or in the "hole" only.
-        patch, rate, scale: of the attention, see `ContextualAttention`.
-        convolution: "gated", or "plain" with 32 maps instead of 24, as in DeepFill v1.
-        refinement_input: "image", "image_hole" or "image_ones_hole".
-        stages: 1 for the coarse network alone; without gate, or with one in the coarse network.
-        passes: how often the refinement is applied ("iteratively"), 1 to 3.
-        detach_coarse: the refinement's losses do not train the coarse network.
-        initial: "authors", as GConv's, or "preserving", see there.
-        width: factor on all numbers of maps, for small trials.
+        propagation: propagate scores between neighbours, which is not one of the six steps.
+        attend: use the result of the attention at "all" positions, as the cited design does, or in the "hole" only.
+        patch, rate, scale: options of the attention, see `ContextualAttention`.
+        convolution: "gated", or "plain" with base width 32 instead of 24, as in DeepFill v1.
+        refinement_input: input of the refinement, "image", "image_hole" or "image_ones_hole".
+        stages: 2, or 1 for the coarse network alone, where a gate is possible at "coarse" only.
+        passes: number of times that the refinement is applied ("iteratively"), 1 to 3.
+        detach_coarse: do not train the coarse network with the losses of the refinement.
+        initial: "authors" or "preserving", see `gconv.Generator`.
+        width: factor on all numbers of channels, for small trials.
     """
 
     def __init__(
@@ -82,16 +75,16 @@ class Generator(CoarseToFine):
         initial: str = "authors",
         width: float = 1.0,
     ) -> None:
-        one_of("attention", attention, ("contextual", "none"))
-        one_of("attention_follows", attention_follows, ATTENTION_FOLLOWS)
-        one_of("attend", attend, ("all", "hole"))
-        one_of("convolution", convolution, ("gated", "plain"))
-        one_of("initial", initial, INITIAL)
-        one_of("refinement_input", refinement_input, REFINEMENT_INPUTS)
+        check_choice("attention", attention, ("contextual", "none"))
+        check_choice("attention_follows", attention_follows, ATTENTION_FOLLOWS)
+        check_choice("attend", attend, ("all", "hole"))
+        check_choice("convolution", convolution, ("gated", "plain"))
+        check_choice("initial", initial, INITIAL)
+        check_choice("refinement_input", refinement_input, REFINEMENT_INPUTS)
         if stages not in (1, 2) or passes not in (1, 2, 3):
-            raise ValueError(f"stages={stages} must be 1 or 2, and passes={passes} 1, 2 or 3")
+            raise ValueError(f"stages must be 1 or 2 and passes 1, 2 or 3; got stages={stages}, passes={passes}")
         style = Style(rule="same", gated=convolution == "gated", sampling="align_corners")
-        c = channels(24 if style.gated else 32, width)
+        c = base_width(24 if style.gated else 32, width)
         patches = ContextualAttention(
             kernel=patch,
             rate=rate,
@@ -113,7 +106,7 @@ class Generator(CoarseToFine):
             if second is not None:
                 places |= {name: (second, name) for name in ("merged", "convolution", "attention")}
             for place in gate_where:
-                one_of("gate_where", place, places)
+                check_choice("gate_where", place, places)
                 stage, part = places[place]
-                maps = 8 * c if place == "merged" else 4 * c
-                stage.gates[part] = PositionGate(maps, use=gate, score=gate_score, domain=gate_domain)
+                channels = 8 * c if place == "merged" else 4 * c
+                stage.gates[part] = PositionGate(channels, use=gate, score=gate_score, domain=gate_domain)

@@ -1,11 +1,12 @@
 """CSA: coherent semantic attention for image inpainting (Liu, Jiang, Xiao, Yang, ICCV 2019).
 
-Two U-Nets. The rough one predicts the picture, as in pix2pix; the refinement network gets that prediction inside the
-hole, and the emptied picture beside it, and holds the attention layer behind its fourth 3x3 convolution. Neither gets
-the hole as a channel. The text gives no output activation of the second: as released, it has none.
+Two U-Nets. The rough network, as in pix2pix, predicts the picture. The refinement network gets the picture with that
+prediction inside the hole, and the emptied picture as further channels; its attention layer follows the fourth 3x3
+convolution. Neither network gets the hole as a channel. The paper states no output activation of the refinement
+network; as in the released code, it has none.
 
-The released code differs in the attention's similarity and gradient (see `layers.coherent`), and it empties the second
-copy of the picture with grey where the first stage saw a colour (`follows`).
+The released code differs in the similarity and gradient of the attention (see `layers.coherent`), and the second copy
+of the picture has grey in the hole, where the input of the first stage has a colour (`follows`).
 
 Convention of the paper, kept inside this file: pictures in [-1, 1], one colour in the hole.
 """
@@ -23,16 +24,21 @@ from inpaintlab.layers.coherent import CoherentAttention, feature_hole
 from inpaintlab.layers.contextual import ContextualAttention
 from inpaintlab.networks.authors_weights import AuthorsWeights, Released
 from inpaintlab.networks.csa_stages import Refinement, Rough, initialise
-from inpaintlab.networks.generator import InpaintingGenerator
+from inpaintlab.networks.patch_views import PatchAttention, PatchAttentionGenerator
 
 ATTENTIONS = ("csa", "contextual", "conv", "none")
-POSITIONS = {64: 2, 32: 3, 16: 4}  # side of the features for pictures of 256 pixels -> halvings before
-COLOUR = (123, 104, 117)  # of the hole, red, green, blue in 0..255; ImageNet's mean, two channels swapped, as released
+POSITIONS = {
+    64: 2,
+    32: 3,
+    16: 4,
+}  # side of the features for pictures of 256 pixels -> number of halvings before the layer
+# Colour of the hole, RGB in 0..255: ImageNet's mean with green and blue swapped, as in the released code.
+COLOUR = (123, 104, 117)
 SECOND_INPUT_OF = {"paper": "colour", "authors": "grey"}  # by whose network is followed
 
 
 class ContextualInHole(nn.Module):
-    """Contextual attention in the layer's place (Fig. 8 c): the hole is rebuilt, known positions stay as they are."""
+    """Contextual attention in place of CSA's layer (Fig. 8 c); features at known positions stay unchanged."""
 
     def __init__(self, follows: str, rate: int) -> None:
         super().__init__()
@@ -43,39 +49,36 @@ class ContextualInHole(nn.Module):
 
 
 class Plain(nn.Module):
-    """A 3x3 convolution in the layer's place (Fig. 8 b), or nothing."""
+    """A 3x3 convolution in place of CSA's layer (Fig. 8 b), or nothing."""
 
-    def __init__(self, maps: int | None) -> None:
+    def __init__(self, channels: int | None) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(maps, maps, 3, padding=1) if maps else nn.Identity()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1) if channels else nn.Identity()
 
     def forward(self, features: Tensor, hole: Tensor) -> Tensor:
         result: Tensor = self.conv(features)
         return result
 
 
-class Generator(InpaintingGenerator, AuthorsWeights):
+class Generator(PatchAttentionGenerator, AuthorsWeights):
     """Both networks; the defaults are the paper's full model (54,419,459 + 77,692,291 parameters).
 
     Args:
-        follows: "paper", or "authors", their released code. It decides `similarity`, `gradient` and `second_input`
-            where these are None.
-        attention: "csa"; or in its place "contextual" attention, a 3x3 "conv", "none" (Fig. 8).
-        attention_position: side of its features for pictures of 256 pixels, 64, 32 or 16 (Fig. 9).
+        follows: "paper", or "authors" for their released code. Sets `similarity`, `gradient` and `second_input` where
+            these are None.
+        attention: attention layer, "csa", "contextual", "conv" (a 3x3 convolution) or "none" (Fig. 8).
+        attention_position: side of the layer's features for pictures of 256 pixels, 64, 32 or 16 (Fig. 9).
         similarity, dad_reference, gradient: see `layers.coherent.CoherentAttention`.
-        contextual_follows, rate: `follows` and `rate` of contextual attention, see there.
-        threshold: above which a position of the features counts as missing.
-        second_input: what the second copy of the picture has in its hole, the "colour" of the first stage (paper) or
+        contextual_follows, rate: `follows` and `rate` of `ContextualAttention`.
+        threshold: share of missing pixels above which a position of the features counts as missing.
+        second_input: content of the hole in the second copy of the picture: the "colour" of the first stage (paper) or
             "grey" (authors).
-        joint: let the refinement's gradient reach the rough network; it does not as released.
-        levels: halvings of the resolution, 8 for pictures of 256 pixels; fewer leave the innermost out.
-        width: factor on all numbers of maps, for small trials.
-
-    Attributes:
-        keep_attention: put "flow" (N, 2, h, w), the offset of each missing position's match, into `Output.attention`,
-            and "heat" (N, K, h, w), the attention of the missing positions nearest to K `points`, where they are set.
-        points: (y, x) in [0, 1] of the picture.
+        joint: let the gradient of the refinement reach the rough network; the released code does not.
+        levels: number of halvings of the resolution, 8 for pictures of 256 pixels. Fewer omit the innermost levels.
+        width: factor on all numbers of channels, for small trials.
     """
+
+    colour: Tensor
 
     def __init__(
         self,
@@ -101,73 +104,64 @@ class Generator(InpaintingGenerator, AuthorsWeights):
         check_choice("second_input", second_input, (*SECOND_INPUT_OF.values(), None))
         self.steps = POSITIONS[attention_position]
         if not self.steps < levels <= 8:
-            raise ValueError(f"levels={levels} must be {self.steps + 1} to 8 for attention at {attention_position}")
+            raise ValueError(
+                f"levels must be {self.steps + 1} to 8 for attention at {attention_position}, got {levels}"
+            )
 
-        def build(maps: int) -> nn.Module:
+        def build(channels: int) -> nn.Module:
             if attention == "csa":
                 return CoherentAttention(
                     follows=follows, similarity=similarity, dad_reference=dad_reference, gradient=gradient
                 )
-            return (
-                ContextualInHole(contextual_follows, rate)
-                if attention == "contextual"
-                else Plain(maps if attention == "conv" else None)
-            )
+            if attention == "contextual":
+                return ContextualInHole(contextual_follows, rate)
+            return Plain(channels if attention == "conv" else None)
 
         self.multiple = 2**levels
         self.threshold, self.second_input, self.joint = threshold, second_input or SECOND_INPUT_OF[follows], joint
         self.rough = Rough(levels, width)
         self.refinement = Refinement(build, self.steps, levels, width)
         self.register_buffer("colour", (torch.tensor(COLOUR) / 127.5 - 1).view(1, 3, 1, 1), persistent=False)
-        self.shows_attention = self.shows_points = self._attention_layer() is not None
+        self.detect_attention()
         initialise(self)
 
     def forward(self, image: Tensor, hole: Tensor) -> Output:
-        """Predict the whole picture.
-
-        Args:
-            image: (N, 3, H, W) in [0, 1], H and W multiples of `self.multiple`; the hole's content is ignored.
-            hole: (N, 1, H, W), 1 = missing.
+        """Predict whole pictures; see `InpaintingGenerator.forward`.
 
         Returns:
-            With `features`: those behind the attention and those of the decoder at the same resolution.
+            Both predictions; `features` are those after the attention layer and those of the decoder at the same
+            resolution.
         """
         self.require_size(hole)
         missing, x = hole > 0.5, 2 * image - 1
-        emptied = torch.where(missing, self.colour, x)  # type: ignore[arg-type]
+        emptied = torch.where(missing, self.colour, x)
         coarse = self.rough(emptied).float()
         joined = torch.where(missing, coarse if self.joint else coarse.detach(), emptied)
         second = emptied if self.second_input == "colour" else torch.where(missing, 0.0, x)
-        layer = self._attention_layer()
-        if layer is not None:
-            layer.keep_attention, layer.points = self.keep_attention, self.points
+        self.request_maps()
         refined, taps = self.refinement(torch.cat([joined, second], 1), self.feature_hole(hole))
-        maps: dict[str, Tensor] = {}
-        if self.keep_attention and layer is not None and layer.kept is not None:
-            maps["flow"] = layer.kept.offsets
-            maps |= {"heat": layer.kept.heat} if self.points else {}
-        return Output((refined.float() + 1) / 2, (coarse + 1) / 2, taps, maps)
+        return Output((refined.float() + 1) / 2, (coarse + 1) / 2, taps, self.kept_maps(image.dtype))
 
     def feature_hole(self, hole: Tensor) -> Tensor:
-        """The hole (N, 1, H, W) at the attention's resolution."""
+        """Return the hole (N, 1, H, W) at the resolution of the attention layer."""
         return feature_hole(hole, self.steps, self.threshold)
 
-    def _attention_layer(self) -> CoherentAttention | ContextualAttention | None:
-        """The attention layer, if there is one that can show its maps."""
+    def attention_layer(self) -> PatchAttention | None:
+        """Return the patch attention layer, if there is one."""
         layer = self.refinement.attention
         layer = layer.layer if isinstance(layer, ContextualInHole) else layer
         return layer if isinstance(layer, (CoherentAttention, ContextualAttention)) else None
 
     @classmethod
     def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
-        """Both released networks in one state dict, as `merge_released` makes it; the weights show no options."""
+        """Map both released networks in one state dict, as `merge_released` builds it; the weights show no options."""
         return Released(weights, {"follows": "authors"}, authors_name)
 
 
 def authors_name(name: str) -> str:
-    """What a weight of the full `Generator` is called in the released state dicts, with "P." or "G." in front.
+    """Return the name of a weight of the full `Generator` in the released state dicts, with the prefix "P." or "G.".
 
-    The released networks are nested: each level of the U lies inside the one above it.
+    The released networks are nested: each level of the U-Net is a child of the one above it.
     """
     network, part, *rest = name.split(".")
     entry = rest[-1]
@@ -181,13 +175,13 @@ def authors_name(name: str) -> str:
     if part in ("first", "last"):
         return _nested("G", [], 0 if part == "first" else int(rest[0]) + 2, entry)
     level = int(rest[0]) + 1
-    moved = 2 if level == POSITIONS[32] else 0  # the attention and the first tap stand there
+    moved = 2 if level == POSITIONS[32] else 0  # the attention and the first tap are modules of this level
     if part == "norms":
         index = 5 + moved
     elif part == "encoder":
         index = int(rest[1])
     else:
-        index = int(rest[1]) + (2 if level == inner + 1 else 7 + moved + moved // 2)  # and the second tap
+        index = int(rest[1]) + (2 if level == inner + 1 else 7 + moved + moved // 2)  # the second tap, too
     return _nested("G", ["1", "6", "6", "8", "6", "6", "6", "6"][:level], index, entry)
 
 
@@ -196,6 +190,6 @@ def _nested(network: str, inside: list[str], index: int, entry: str) -> str:
 
 
 def merge_released(rough: Mapping[str, Tensor], refinement: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """One state dict for `checkpoint.from_released` from the two that the authors' code saves, `net_P` and `net_G`."""
+    """Merge the two state dicts that the authors' code saves, `net_P` and `net_G`, into one for `from_released`."""
     pair = {"P": rough, "G": refinement}
     return {f"{network}.{name}": weight for network, weights in pair.items() for name, weight in weights.items()}

@@ -1,15 +1,16 @@
 """DeepFill v1: generative image inpainting with contextual attention (Yu et al., CVPR 2018).
 
 Two stages of plain convolutions with ELU and base width 32, results clipped to [-1, 1] (see `coarse_to_fine`). The
-paper speaks of mirror padding; the authors' TensorFlow code pads with zeros, and so does the default here. Three codes
-differ, and their weights give the right pictures only with `follows` set to that code:
+paper describes mirror padding; the authors' TensorFlow code pads with zeros, and so does the default here. Three codes
+differ, and weights trained with one of them are correct only with the same `follows`:
 
-- "authors", the authors' TensorFlow branch v1.0.0;
-- "port", the PyTorch port daa233/generative-inpainting-pytorch: symmetric zeros, other sampling and norms in the
-  attention, PyTorch's initialisation;
-- "mmagic": mirrored borders, and its attention.
+- "authors": the authors' TensorFlow branch v1.0.0;
+- "port": the PyTorch port daa233/generative-inpainting-pytorch, with symmetric zero padding, other sampling and norms
+  in the attention, and PyTorch's initialisation;
+- "mmagic": mirror padding, and mmagic's attention.
 
-The attention takes every picture's own hole, where TensorFlow's code takes one for the batch and the port the first.
+The attention uses the hole of each picture; the TensorFlow code expects one hole per batch, and the port uses the
+first one.
 """
 
 from __future__ import annotations
@@ -18,26 +19,17 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from inpaintlab.networks.authors_weights import (
-    AuthorsWeights,
-    Released,
+from inpaintlab.errors import check_choice
+from inpaintlab.layers.weight_init import glorot
+from inpaintlab.networks.authors_weights import AuthorsWeights, Released, width_of
+from inpaintlab.networks.coarse_to_fine import ATTENTIONS, CoarseToFine
+from inpaintlab.networks.coarse_to_fine_stages import OneBranch, Stage, Style, TwoBranches, base_width
+from inpaintlab.networks.tensorflow_weights import (
     authors_layer,
     from_tensorflow,
     is_tensorflow,
     layer_of,
     tensorflow_name,
-    width_of,
-)
-from inpaintlab.networks.coarse_to_fine import (
-    ATTENTIONS,
-    CoarseToFine,
-    OneBranch,
-    Stage,
-    Style,
-    TwoBranches,
-    channels,
-    glorot,
-    one_of,
 )
 
 STYLES = {
@@ -48,19 +40,20 @@ STYLES = {
 
 
 def clip(x: Tensor) -> Tensor:
+    """Clamp to [-1, 1]."""
     return x.clamp(-1, 1)
 
 
 class Generator(CoarseToFine, AuthorsWeights):
-    """DeepFill v1's network; the defaults are the paper's full model (3,601,542 parameters).
+    """The network of DeepFill v1; the defaults are the paper's full model (3,601,542 parameters).
 
     Args:
         follows: whose code, "authors", "port" or "mmagic", see above.
         refinement: "attention", the full network; "convolution", without the attention branch (2,758,118 parameters);
-            "copy", the coarse network a second time (2,896,454 parameters). No code has the paper's "baseline", the
-            two-stage network without attention; its size speaks for "copy".
-        attention: "contextual"; "csa" in its place; or "none", which leaves the attention branch without any.
-        width: factor on all numbers of maps, for small trials.
+            "copy", the coarse network a second time (2,896,454 parameters). No code contains the paper's "baseline",
+            the two-stage network without attention; its size suggests "copy".
+        attention: layer of the attention branch, "contextual", "csa" or "none".
+        width: factor on all numbers of channels, for small trials.
     """
 
     swaps_colours = True
@@ -73,10 +66,10 @@ class Generator(CoarseToFine, AuthorsWeights):
         attention: str = "contextual",
         width: float = 1.0,
     ) -> None:
-        one_of("follows", follows, STYLES)
-        one_of("refinement", refinement, ("attention", "convolution", "copy"))
-        one_of("attention", attention, ATTENTIONS)
-        style, c = STYLES[follows], channels(32, width)
+        check_choice("follows", follows, STYLES)
+        check_choice("refinement", refinement, ("attention", "convolution", "copy"))
+        check_choice("attention", attention, ATTENTIONS)
+        style, c = STYLES[follows], base_width(32, width)
         second: Stage
         if refinement == "attention":
             second = TwoBranches(style, 5, c, ATTENTIONS[attention](follows))
@@ -88,9 +81,10 @@ class Generator(CoarseToFine, AuthorsWeights):
 
     @classmethod
     def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
-        """The authors' TensorFlow variables (see `from_tensorflow`), or a state dict under the port's names.
+        """Map the authors' TensorFlow variables (see `from_tensorflow`) or a state dict under the port's names.
 
-        A state dict sets `follows="port"`. For TensorFlow weights under the port's names pass `follows="authors"`.
+        The latter is taken for weights of the port; for TensorFlow weights under the port's names pass
+        `follows="authors"` to `from_released`.
         """
         if is_tensorflow(weights):
             weights, ignored = from_tensorflow(weights, swap_colours)
@@ -101,7 +95,7 @@ class Generator(CoarseToFine, AuthorsWeights):
 
 
 def port_name(name: str) -> str:
-    """What a weight of `Generator` is called in the PyTorch port."""
+    """Return the name of a weight of `Generator` in the PyTorch port."""
     stage, part, number, entry = layer_of(name)
     network = {"coarse": "coarse_generator", "refinement": "fine_generator"}[stage]
     return f"{network}.{authors_layer(stage, part, number)}.conv.{entry}"

@@ -1,12 +1,12 @@
 """GConv, or DeepFill v2: free-form image inpainting with gated convolution (Yu et al., ICCV 2019).
 
-DeepFill v1's two stages with gated convolutions, 24 maps after gating instead of 32, and tanh at the end of each stage
-(see `coarse_to_fine`). Two codes exist, whose weights do not fit each other:
+The two stages of DeepFill v1 with gated convolutions, base width 24 (after gating) instead of 32, and tanh at the end
+of each stage (see `coarse_to_fine`). Two codes exist, and the weights of one do not fit the other:
 
-- "authors", the authors' TensorFlow branch v2.0.0: zero padding; the last layer of a stage has no gate; the second
-  stage sees the picture only;
-- "mmagic": mirrored borders, a gated last layer, no ReLU before the attention, ones and hole for the second stage, a
-  wider decoder there (32 maps after gating), and an attention of its own.
+- "authors": the authors' TensorFlow branch v2.0.0, with zero padding, no gate in the last layer of a stage, and a
+  second stage that sees the picture only;
+- "mmagic": mirror padding, a gated last layer, no ReLU before the attention, a second stage that also sees ones and
+  hole and has a wider decoder (base width 32), and mmagic's attention.
 """
 
 from __future__ import annotations
@@ -16,26 +16,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from inpaintlab.networks.authors_weights import (
-    AuthorsWeights,
-    Released,
-    from_tensorflow,
-    is_tensorflow,
-    layer_of,
-    tensorflow_name,
-    width_of,
-)
-from inpaintlab.networks.coarse_to_fine import (
-    ATTENTIONS,
-    CoarseToFine,
-    OneBranch,
-    Style,
-    TwoBranches,
-    channels,
-    glorot,
-    one_of,
-    preserving,
-)
+from inpaintlab.errors import check_choice
+from inpaintlab.layers.weight_init import glorot
+from inpaintlab.networks.authors_weights import AuthorsWeights, Released, width_of
+from inpaintlab.networks.coarse_to_fine import ATTENTIONS, CoarseToFine
+from inpaintlab.networks.coarse_to_fine_stages import OneBranch, Style, TwoBranches, base_width, preserving
+from inpaintlab.networks.tensorflow_weights import from_tensorflow, is_tensorflow, layer_of, tensorflow_name
 
 STYLES = {
     "authors": Style(rule="same", gated=True, sampling="align_corners"),
@@ -45,14 +31,14 @@ INITIAL = {"authors": glorot, "preserving": preserving}
 
 
 class Generator(CoarseToFine, AuthorsWeights):
-    """GConv's network; the defaults are the authors' (4,052,478 parameters, 4,414,908 in mmagic).
+    """The network of GConv; the defaults are the authors' (4,052,478 parameters; 4,414,908 in mmagic).
 
     Args:
-        follows: whose code, "authors" or "mmagic", see above; the latter needs sides of 72 or more.
-        attention: "contextual", "csa" or "none".
-        initial: weights as the followed code initialises them ("authors"; for mmagic the framework's default), or
-            "preserving" the size of features, which speeds up short trials.
-        width: factor on all numbers of maps, for small trials.
+        follows: whose code, "authors" or "mmagic", see above; the latter needs pictures of at least 72 x 72.
+        attention: layer of the attention branch, "contextual", "csa" or "none".
+        initial: "authors", the initialisation of the followed code (for mmagic, PyTorch's default), or "preserving",
+            which keeps the size of features and speeds up short trials.
+        width: factor on all numbers of channels, for small trials.
     """
 
     swaps_colours = True
@@ -60,10 +46,10 @@ class Generator(CoarseToFine, AuthorsWeights):
     def __init__(
         self, *, follows: str = "authors", attention: str = "contextual", initial: str = "authors", width: float = 1.0
     ) -> None:
-        one_of("follows", follows, STYLES)
-        one_of("attention", attention, ATTENTIONS)
-        one_of("initial", initial, INITIAL)
-        authors, style, c = follows == "authors", STYLES[follows], channels(24, width)
+        check_choice("follows", follows, STYLES)
+        check_choice("attention", attention, ATTENTIONS)
+        check_choice("initial", initial, INITIAL)
+        authors, style, c = follows == "authors", STYLES[follows], base_width(24, width)
         super().__init__(
             OneBranch(style, 5, c),
             TwoBranches(
@@ -71,7 +57,7 @@ class Generator(CoarseToFine, AuthorsWeights):
                 3 if authors else 5,
                 c,
                 ATTENTIONS[attention](follows),
-                decoder_width=c if authors else channels(32, width),
+                decoder_width=c if authors else base_width(32, width),
             ),
             torch.tanh,
             refinement_input="image" if authors else "image_ones_hole",
@@ -81,7 +67,10 @@ class Generator(CoarseToFine, AuthorsWeights):
 
     @classmethod
     def map_authors_weights(cls, weights: Mapping[str, Tensor], swap_colours: bool | None = None) -> Released:
-        """The authors' TensorFlow variables (see `from_tensorflow`), or mmagic's state dict, of all networks or one."""
+        """Map the authors' TensorFlow variables (see `from_tensorflow`) or mmagic's state dict.
+
+        mmagic's may be that of the generator alone or of the whole model, whose other entries are ignored.
+        """
         if is_tensorflow(weights):
             weights, ignored = from_tensorflow(weights, swap_colours)
             width = width_of(weights, "inpaint_net/conv1/kernel", 48)
@@ -108,7 +97,7 @@ _MMAGIC = {
 
 
 def mmagic_name(name: str) -> str:
-    """What a weight of `Generator` is called in mmagic."""
+    """Return the name of a weight of `Generator` in mmagic."""
     stage, part, number, entry = layer_of(name)
     patterns = _MMAGIC[stage, part]
     if number in (7, 8, 9, 10) and part != "after":
