@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = 10_000
-WEIGHTS_IN_MEMORY = 2**22  # weights of pictures drawn at once: 32 MiB as integers, as much again as floats
+WEIGHTS_IN_MEMORY = 2**21  # weights of pictures drawn at once: 16 MiB as integers, as much again as floats
 
 Samples = NDArray[np.float64]  # (seeds, pictures)
 
