@@ -171,8 +171,8 @@ def test_rows_are_compared_over_their_common_seeds() -> None:
     rng = np.random.default_rng(5)
     values, results = rng.normal(25, 3, (3, 40, 2)), evaluation_results({})
     rows = {
-        "a": Measured({seed: results for seed in (0, 1, 2)}, {"psnr": values}, ("x", "y")),
-        "b": Measured({seed: results for seed in (2, 0)}, {"psnr": values[:2] - 0.2}, ("x", "y")),
+        "a": Measured(dict.fromkeys((0, 1, 2), results), {"psnr": values}, ("x", "y")),
+        "b": Measured(dict.fromkeys((2, 0), results), {"psnr": values[:2] - 0.2}, ("x", "y")),
         "c": Measured({7: results}, {"psnr": values[:1]}, ("x", "y")),
         "d": Measured({0: results}, {}, ("x", "y")),
     }
