@@ -51,12 +51,13 @@ docs: $(READY) ## build the documentation as a site in build/site
 	@cp build/site/README.html build/site/index.html
 	@echo "open build/site/index.html"
 
-bench: $(READY) ## measure data pipeline, LBAM, contextual attention and metrics against plain ones in the same run
+bench: $(READY) ## measure data pipeline, LBAM, contextual attention, metrics and bootstrap against plain ones in the same run
 	$(BIN)/python benchmarks/data_pipeline.py
 	$(BIN)/python benchmarks/lbam_step.py
 	$(BIN)/python benchmarks/contextual_attention.py
 	$(BIN)/python benchmarks/coherent_attention.py
 	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/bootstrap.py
 
 lock: ## pin the newest versions of all dependencies (needs uv)
 	uv pip compile pyproject.toml --group dev --group docs --universal --python-version 3.11 --no-header --no-annotate --upgrade --output-file requirements.lock

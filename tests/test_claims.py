@@ -11,7 +11,8 @@ from records import evaluation_results, run_record
 
 from inpaintlab.checkpoints import checkpoint
 from inpaintlab.errors import UserError
-from inpaintlab.tables import cells, claims, consistency, footnotes, given_checkpoints, measure, spec, text_formats
+from inpaintlab.tables import cells, claims, consistency, differences, given_checkpoints, measure, spec, text_formats
+from inpaintlab.tables.report import Report, make_report
 from inpaintlab.tables.results import Measured
 
 
@@ -44,6 +45,13 @@ def measured(psnr: np.ndarray, l1: np.ndarray, batches: int = 400) -> Measured:
     )
 
 
+def report(table: spec.Table, results: dict[str, Measured], *, comparable: bool = False) -> Report:
+    """Without footnotes, which need more than `measured` gives."""
+    found = differences.compute(results, [*cells.comparisons(table), *claims.comparisons(table)])
+    answers = claims.check(table, found)
+    return Report(table, results, "demo", found, cells.cells(table, results, found, comparable), answers, [])
+
+
 @pytest.fixture
 def pictures() -> np.ndarray:
     return np.random.default_rng(0).normal(0, 1, 60)
@@ -61,12 +69,12 @@ def pictures() -> np.ndarray:
 def test_verdicts_use_the_stated_tolerance_and_the_direction(psnr: float, l1: float, verdicts: list[str]) -> None:
     table = spec.parse(content(), "x.yaml")
     results = {"a": measured(np.full(9, psnr), np.full(9, l1)), "b": Measured()}
-    found = cells.cells(table, results, comparable=True)
-    assert [cell.verdict for cell in found] == [*verdicts, "", ""]
-    assert {cell.verdict for cell in cells.cells(table, results)} == {"not comparable", ""}
-    text = text_formats.markdown(table, results, found, [])
-    assert f"{psnr - 20:+.2f}, {verdicts[0]}" in text
-    assert "not comparable" not in text_formats.markdown(table, results, cells.cells(table, results), [])
+    found = report(table, results, comparable=True)
+    assert [cell.verdict for cell in found.cells] == [*verdicts, "", ""]
+    assert f"{psnr - 20:+.2f}, {verdicts[0]}" in text_formats.markdown(found)
+    found = report(table, results)
+    assert {cell.verdict for cell in found.cells} == {"not comparable", ""}
+    assert "not comparable" not in text_formats.markdown(found)
 
 
 def test_only_the_run_that_the_paper_describes_is_held_against_it() -> None:
@@ -90,11 +98,12 @@ def test_a_claim_is_answered_by_the_paired_interval(pictures: np.ndarray, gain: 
     results = {"a": measured(20 + pictures, 3 - 0.1 * pictures), "b": Measured()}
     if gain is not None:
         results["b"] = measured(20 + pictures + gain + noise, 3 - 0.1 * pictures - gain + noise)
-    psnr, l1 = claims.check(table, results)
+    found = report(table, results)
+    psnr, l1 = found.answers
     assert (psnr.answer, l1.answer) == (answer, answer)
     assert psnr.in_print == (1.0,)
     assert l1.in_print == (0.5,)  # lower is better
-    line = text_formats.markdown(table, results, cells.cells(table, results), [], [psnr, l1]).splitlines()[-1]
+    line = text_formats.markdown(found).splitlines()[-1]
     assert [part.strip() for part in line.split("|")][1:4] == ["b is better", "L1", "+0.50"]
     assert line.endswith(f"{answer} |")
     if gain is not None:
@@ -109,10 +118,11 @@ def test_a_claim_over_several_rows_needs_all_of_them(pictures: np.ndarray) -> No
     assert table.claims[0].than == ("a", "b")
     base = measured(20 + pictures, 3 + pictures)
     results = {"a": base, "b": Measured(), "c": measured(21 + pictures, 2 + pictures)}
-    assert [one.answer for one in claims.check(table, results)] == ["undecided", "undecided"]
-    assert "(1 of 2 measured)" in text_formats.claim_lines(claims.check(table, results))[0][3]
+    answers = report(table, results).answers
+    assert [one.answer for one in answers] == ["undecided", "undecided"]
+    assert "(1 of 2 measured)" in text_formats.claim_lines(answers)[0][3]
     results["b"] = measured(22 + pictures, 1 + pictures)
-    assert [one.answer for one in claims.check(table, results)] == ["not confirmed", "not confirmed"]
+    assert [one.answer for one in report(table, results).answers] == ["not confirmed", "not confirmed"]
 
 
 def test_printed_claims_hold_as_often_as_the_papers_tables_say() -> None:
@@ -124,7 +134,7 @@ def test_printed_claims_hold_as_often_as_the_papers_tables_say() -> None:
     }  # fmt: skip
     for (id, metric), counts in known.items():
         table = spec.load(id)
-        answers = claims.check(table, {row.label: Measured() for row in table.rows})
+        answers = claims.check(table, {})
         gains = [gain for one in answers if one.metric.key == metric for gain in one.in_print]
         assert (sum(gain > 0 for gain in gains), len(gains)) == counts
 
@@ -197,14 +207,13 @@ def test_authors_weights_get_a_row_of_their_own(tiny: list[str], tmp_path: Path)
     assert [row.label for row in table.rows] == ["No-MUM", "MUM", label]
     results = measure.measure(table, "demo", [0], overrides, given)
     assert [result.origin for result in results.values()] == ["trained here", "", "authors' weights"]
-    found = cells.cells(table, results)
-    by_row = {cell.row.label: cell for cell in found if cell.metric.key == "psnr"}
+    found = make_report(table, results, "demo", overrides)
+    by_row = {cell.row.label: cell for cell in found.cells if cell.metric.key == "psnr"}
     assert by_row["MUM"].measured is None
     assert by_row[label].published == by_row["MUM"].published == 26.615
     assert by_row[label].measured == own["MUM"].mean("psnr", "all")
     assert by_row[label].origin == "authors' weights"
-    text = footnotes.footnotes(table, results, "demo", overrides)
-    assert f"Not trained here, the authors' weights evaluated: {label}." in text
-    assert any(line.startswith("Changed: `") for line in text)
+    assert f"Not trained here, the authors' weights evaluated: {label}." in found.footnotes
+    assert any(line.startswith("Changed: `") for line in found.footnotes)
     with pytest.raises(UserError, match="has no row 'full'; its rows are No-MUM, MUM"):
         given_checkpoints.with_given(spec.load("msanet.table3"), {"full": last})

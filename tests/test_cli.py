@@ -10,7 +10,7 @@ import pytest
 
 from inpaintlab import cli
 
-HEAVY = ("torch", "lightning", "albumentations", "torchmetrics", "torchvision", "wandb", "cv2", "skimage")
+HEAVY = ("torch", "lightning", "albumentations", "torchmetrics", "torchvision", "wandb", "cv2", "skimage", "matplotlib")
 PROBE = """
 import runpy, sys
 try:

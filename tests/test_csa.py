@@ -192,7 +192,9 @@ def test_discriminators_of_figure_11() -> None:
         assert [tuple(s.shape) for s in scores] == [(2, 1, 30, 30), size]
     assert len(Discriminator(feature=None, width=0.0625)(image)) == 1
     assert FeaturePatchDiscriminator(strides=(2, 2, 2))(features).shape == (2, 512, 4, 4)
-    with pytest.raises(ValueError, match=r"features of 32 x 32, that is pictures of 256 x 256; got features of \(16, 16\)"):
+    with pytest.raises(
+        ValueError, match=r"features of 32 x 32, that is pictures of 256 x 256; got features of \(16, 16\)"
+    ):
         ConventionalFeatureDiscriminator()(features[..., :16, :16])
     with pytest.raises(ValueError, match="feature must be one of patch, conventional, null"):
         Discriminator(feature="x")

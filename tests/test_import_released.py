@@ -77,7 +77,7 @@ def test_a_given_checkpoint_fills_a_row_without_training(
     with pytest.raises(UserError, match="other.ckpt is a checkpoint of lbam, not of msanet"):
         reproduce("msanet.table3", "demo", overrides, given={"No-MUM": tmp_path / "other.ckpt"})
     for made in ("scale=paper", "masks=center", "experiment=lbam_paris", "evaluation.protocol=standard"):
-        with pytest.raises(UserError, match="is not for a table"):
+        with pytest.raises(UserError, match="cannot be overridden for a table"):
             reproduce("msanet.table3", "demo", [*overrides, made])
     with pytest.raises(Exception, match="has no row 'full'; its rows are No-MUM, MUM"):
         reproduce("msanet.table3", "demo", overrides, given={"full": last})

@@ -74,7 +74,7 @@ def test_imports_point_down(path: Path) -> None:
         if module.split(".")[0] == "albumentations":
             assert path.name == "geometry.py"
         if module.split(".")[0] == "wandb":
-            assert path.name in ("loggers.py", "offline_wandb.py")
+            assert path.name == "loggers.py"
 
 
 def test_only_the_entry_points_and_the_shared_types_are_loose() -> None:

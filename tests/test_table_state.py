@@ -123,5 +123,5 @@ def test_all_tables_are_rendered_without_training(
     for path in moved.glob("*/*/seed0/evaluation-*/metrics.json"):
         path.unlink()
     table_command.main(["--render", f"output={moved}"])
-    assert "msanet.table3: not rendered: nothing of it is measured" in capsys.readouterr().err
+    assert "msanet.table3: not rendered: no row is measured below" in capsys.readouterr().err
     assert (made / "table.md").read_text() == kept

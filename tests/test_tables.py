@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
+from records import evaluation_results
 
 from inpaintlab.checkpoints import pretrained_files
 from inpaintlab.commands import table as table_command
@@ -20,9 +21,11 @@ from inpaintlab.config.run_folder import run_folder
 from inpaintlab.data.holes import bins
 from inpaintlab.errors import UserError
 from inpaintlab.metrics import protocols
-from inpaintlab.tables import cells, footnotes, measure, publish, spec, text_formats
-from inpaintlab.tables.bootstrap import paired
+from inpaintlab.tables import bootstrap, measure, publish, spec, text_formats
+from inpaintlab.tables.bootstrap import Difference, intervals, paired
+from inpaintlab.tables.differences import Comparison, compute
 from inpaintlab.tables.narrow import narrow
+from inpaintlab.tables.report import make_report
 from inpaintlab.tables.reproduce import reproduce
 from inpaintlab.tables.results import Measured
 from inpaintlab.tables.write import write_table
@@ -142,6 +145,59 @@ def test_pairing_removes_what_pictures_share_and_seeds_count() -> None:
         paired(row[None], pictures)
 
 
+def reference_interval(difference: np.ndarray, draws: int) -> Difference:
+    """The formula without chunks: (draws, pictures) weights for one array (seeds, pictures)."""
+    seeds, pictures = difference.shape
+    rng = np.random.default_rng(0)
+    of_pictures = rng.multinomial(pictures, np.full(pictures, 1 / pictures), draws) / pictures
+    of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
+    means = ((of_seeds @ difference) * of_pictures).sum(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Difference(float(difference.mean()), float(low), float(high))
+
+
+def test_intervals_of_many_columns_in_chunks_are_those_of_the_plain_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "WEIGHTS_IN_MEMORY", 77 * 100)  # 1000 draws are not a multiple of it for 31 pictures
+    rng = np.random.default_rng(4)
+    samples = [rng.normal(0.3, 3, shape) for shape in ((1, 77), (3, 77), (2, 31), (1, 31), (3, 77))]
+    samples.append(np.zeros((2, 77)))
+    for found, values in zip(intervals(samples, 1000), samples, strict=True):
+        expected = reference_interval(values, 1000)
+        for name in ("mean", "low", "high"):
+            assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-12, abs=1e-15)
+    assert intervals(samples, 1000)[-1] == Difference(0.0, 0.0, 0.0)  # equal rows differ by exactly nothing
+
+
+def test_rows_are_compared_over_their_common_seeds() -> None:
+    rng = np.random.default_rng(5)
+    values, results = rng.normal(25, 3, (3, 40, 2)), evaluation_results({})
+    rows = {
+        "a": Measured(dict.fromkeys((0, 1, 2), results), {"psnr": values}, ("x", "y")),
+        "b": Measured(dict.fromkeys((2, 0), results), {"psnr": values[:2] - 0.2}, ("x", "y")),
+        "c": Measured({7: results}, {"psnr": values[:1]}, ("x", "y")),
+        "d": Measured({0: results}, {}, ("x", "y")),
+    }
+    wanted = [Comparison("a", other, "psnr", bin) for other in ("a", "b", "c", "d", None) for bin in ("x", "all", "z")]
+    found = compute(rows, wanted)
+    assert set(found) == {c for c in wanted if c.other in ("b", None) and c.bin != "z"}
+    x = found[Comparison("a", "b", "psnr", "x")]
+    assert x == paired(values[[0, 2], :, 0], values[[1, 0], :, 0] - 0.2)  # seed 0 is b's second
+    assert found[Comparison("a", None, "psnr", "all")] == intervals([values.mean(2)])[0]
+
+
+def test_a_table_is_bootstrapped_once(overrides: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[int] = []
+    original = bootstrap._resampled_means
+
+    def counted(rng: np.random.Generator, columns: np.ndarray, draws: int) -> np.ndarray:
+        calls.append(columns.shape[1])
+        return original(rng, columns, draws)
+
+    monkeypatch.setattr(bootstrap, "_resampled_means", counted)
+    assert reproduce("msanet.table3", "demo", [*overrides, "batches=1"]) == 0
+    assert calls == [2 + 12]  # MUM against No-MUM in two metrics, and the chart: both rows in six bins
+
+
 # ---------------------------------------------------------------------- rendering
 def parameters() -> tuple[spec.Table, dict[str, Measured]]:
     table = spec.load("msanet.table1")
@@ -150,9 +206,7 @@ def parameters() -> tuple[spec.Table, dict[str, Measured]]:
 
 def test_table_1_prints_the_exact_counts() -> None:
     table, results = parameters()
-    text = text_formats.markdown(
-        table, results, cells.cells(table, results), footnotes.footnotes(table, results, "demo")
-    )
+    text = text_formats.markdown(make_report(table, results, "demo"))
     for cell in ("221 184 (221K)", "240 128 (240K)", "338 432 (338K)", "268 032 (268K)", "326 400 (326K)"):
         assert cell in text
     for row in table.rows:  # the printed thousands are the counted numbers, cut or rounded
@@ -165,15 +219,15 @@ def test_table_1_prints_the_exact_counts() -> None:
 def test_quoted_tables_render_without_any_measurement() -> None:
     table = spec.load("msanet.table6")
     results = {row.label: Measured(missing="no data" if row.experiment else "") for row in table.rows}
-    found = cells.cells(table, results)
-    text = text_formats.markdown(table, results, found, footnotes.footnotes(table, results, "paper"))
+    report = make_report(table, results, "paper")
+    text = text_formats.markdown(report)
     assert "(30.71)" in text
     assert "MSA-Net, Places2: not available: no data" in text
     assert "Quoted only, not measured here: CA, Places2" in text
-    tex = text_formats.latex(table, results, found, ["100 % a_b"])
+    tex = text_formats.latex(report)
     assert tex.count(r"\\") == len(table.rows) + 1
     assert tex.count("&") == (len(table.rows) + 1) * 15  # a label, a size, two metrics with seven bins
-    lines = list(csv.DictReader(text_formats.as_csv(table, results, found, "paper").splitlines()))
+    lines = list(csv.DictReader(text_formats.as_csv(report).splitlines()))
     assert len(lines) == 9 * 2 * 7
     assert {line["scale"] for line in lines} == {""}  # nothing was measured at any scale
 
@@ -193,7 +247,8 @@ def test_a_table_from_training_to_files_and_again(
     assert "26.615" in printed
     (folder,) = (tmp_path / "runs" / "tables").glob("msanet.table3-demo*")
     assert {path.name for path in folder.iterdir()} == {
-        *("table.md", "table.csv", "table.tex", "table.html", "pictures.png", "holes.svg", "loss.svg", "request.json")
+        *("table.md", "table.csv", "table.tex", "table.html", "pictures.png", "request.json"),
+        *("holes.png", "holes.pdf", "loss.png", "loss.pdf"),
     }
     lines = list(csv.DictReader((folder / "table.csv").open()))
     assert {line["seeds"] for line in lines} == {"0 1"}
@@ -346,7 +401,8 @@ def test_protocols_are_compared_on_one_evaluation(overrides: list[str], tmp_path
             assert results[name].summaries[0].means[bin] == means
     assert "psnr" not in results["lbam"].values  # pooled, no mean over pictures
     folder = tmp_path / "rendered"
-    text = write_table(folder, table, results, "demo", overrides)
+    report = make_report(table, results, "demo", overrides)
+    text = write_table(folder, report)
     assert text.count("\n- Protocol `") == len(names)
     lines = [line for line in csv.DictReader((folder / "table.csv").open()) if line["bin"] == "0.2-0.3"]
     assert {line["protocol"] for line in lines} == set(names)
@@ -356,7 +412,8 @@ def test_protocols_are_compared_on_one_evaluation(overrides: list[str], tmp_path
     assert ssim["deepfill"] == ""
     against = {line["row"]: line["against_reference"] for line in lines if line["metric"] == "l1_pct"}
     assert float(against["mmagic"]) > 0  # over the hole alone
-    assert (folder / "holes.svg").read_text().count("<polyline") == len(names) - 1
+    assert {comparison.row for comparison in report.differences if comparison.other is None} == set(names) - {"lbam"}
+    assert (folder / "holes.pdf").exists()
     assert not (folder / "pictures.png").exists()
 
 

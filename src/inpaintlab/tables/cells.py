@@ -1,15 +1,16 @@
-"""The numbers of a table: what was published, what was measured, from whose weights, and whether the two agree."""
+"""The numbers of a table: published, measured, whose weights, and whether the two agree."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from inpaintlab.tables.bootstrap import Difference, paired
+from inpaintlab.tables.bootstrap import Difference
+from inpaintlab.tables.differences import Comparison, Differences
 from inpaintlab.tables.results import Measured
 from inpaintlab.tables.spec import Metric, Row, Table
 
-# Overrides that leave a run what the paper states: where its files are and how the machine computes.
+# Overrides that keep a run as the paper describes it: where its files are and how the machine computes.
 HARMLESS = ("output", "data.root", "data.workers", "masks.root", "trainer", "logger", "weights", "evaluation.keep")
 
 
@@ -18,10 +19,11 @@ class Cell:
     """One number of a row.
 
     Args:
-        published, measured: either may be missing.
-        against: the paired difference to the reference row, with its interval.
-        origin: of the measured number: "trained here", "authors' weights", or nothing.
-        verdict: on the difference: "as published", "better", "worse", "not comparable", or nothing.
+        published, measured: None if there is no such number.
+        against: the paired difference from the reference row, with its interval.
+        origin: of the measured number: "trained here", "authors' weights", or "" if nothing was measured.
+        verdict: on the difference from the published number: "as published", "better", "worse", "not comparable", or
+            "" if one of the two is missing.
     """
 
     row: Row
@@ -41,11 +43,20 @@ class Cell:
         return self.measured - self.published
 
 
-def cells(table: Table, results: dict[str, Measured], comparable: bool = False) -> list[Cell]:
-    """All cells, by row, metric and bin.
+def comparisons(table: Table) -> Iterator[Comparison]:
+    """Yield the comparisons with the reference row: in every cell, and over all bins."""
+    for row in table.rows:
+        for metric in table.metrics if table.reference else ():
+            for bin in dict.fromkeys((*table.bins, "all")):
+                yield Comparison(row.label, table.reference, metric.key, bin)
+
+
+def cells(table: Table, results: dict[str, Measured], differences: Differences, comparable: bool = False) -> list[Cell]:
+    """Return all cells, by row, metric and bin.
 
     Args:
-        comparable: whether the measured numbers may be held against the published ones; see `is_comparable`.
+        differences: with those of `comparisons`.
+        comparable: whether measured numbers are judged against published ones; see `is_comparable`.
     """
     found = []
     for row in table.rows:
@@ -54,7 +65,7 @@ def cells(table: Table, results: dict[str, Measured], comparable: bool = False) 
             for bin in table.bins:
                 measured = result.mean(metric.key, bin)
                 published = row.published.get(metric.key, {}).get(bin)
-                against = difference(results, row.label, table.reference, metric.key, bin)
+                against = differences.get(Comparison(row.label, table.reference, metric.key, bin))
                 origin = result.origin if measured is not None else ""
                 verdict = _verdict(metric, measured, published, comparable) if table.kind == "comparison" else ""
                 found.append(Cell(row, metric, bin, published, measured, against, origin, verdict))
@@ -62,7 +73,7 @@ def cells(table: Table, results: dict[str, Measured], comparable: bool = False) 
 
 
 def is_comparable(scale: str, overrides: Sequence[str]) -> bool:
-    """Whether runs at this scale, with these overrides, are what the paper describes."""
+    """Return whether runs at this scale, with these overrides, are those that the paper describes."""
     keys = [override.lstrip("+~").partition("=")[0] for override in overrides]
     return scale == "paper" and all(any(f"{key}.".startswith(f"{fine}.") for fine in HARMLESS) for key in keys)
 
@@ -73,20 +84,7 @@ def _verdict(metric: Metric, measured: float | None, published: float | None, co
     if not comparable:
         return "not comparable"
     gain = (measured - published) * (1 if metric.higher else -1)
-    # Printed numbers are rounded; a difference of exactly the tolerance is within it.
+    # Published numbers are rounded: half a unit of their last digit is added to the tolerance.
     if abs(gain) <= metric.within + 0.5 * 10**-metric.decimals:
         return "as published"
     return "better" if gain > 0 else "worse"
-
-
-def difference(results: dict[str, Measured], label: str, other: str | None, metric: str, bin: str) -> Difference | None:
-    """The paired difference of a row to another, over the seeds that both have; None if it was not measured."""
-    if other is None or label == other:
-        return None
-    mine, base = results[label], results[other]
-    common = [seed for seed in mine.summaries if seed in base.summaries]
-    values, reference = mine.per_picture(metric, bin), base.per_picture(metric, bin)
-    if not common or values is None or reference is None:
-        return None
-    rows = [list(result.summaries).index(seed) for result in (mine, base) for seed in common]
-    return paired(values[rows[: len(common)]], reference[rows[len(common) :]])

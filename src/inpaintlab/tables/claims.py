@@ -1,14 +1,13 @@
-"""What a paper claims of its rows, asked of its own printed numbers and of ours."""
+"""Check the claims of a paper about its rows, on its own printed numbers and on the measured ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from inpaintlab.tables.bootstrap import Difference
-from inpaintlab.tables.cells import difference
-from inpaintlab.tables.results import Measured
+from inpaintlab.tables.differences import Comparison, Differences
 from inpaintlab.tables.spec import Claim, Metric, Row, Table
 
 NOT_MEASURED = "not measured"
@@ -16,13 +15,13 @@ NOT_MEASURED = "not measured"
 
 @dataclass(frozen=True)
 class Answer:
-    """A claim in one metric.
+    """A claim in one metric. A gain is a difference with the sign that makes positive better.
 
     Args:
         claim, metric: the statement.
-        in_print: the gains that the paper's own numbers show, larger = better; those that are printed.
-        gains: the measured ones with their intervals, for the rows and bins that were measured.
-        expected: how many comparisons the claim makes.
+        in_print: the gains between the paper's own printed numbers, where both are printed.
+        gains: the measured gains with their intervals, for the rows and bins that were measured.
+        expected: number of comparisons that the claim makes.
     """
 
     claim: Claim
@@ -42,22 +41,38 @@ class Answer:
 
     @property
     def least(self) -> Difference | None:
-        """The measured gain with the lowest end, which decides."""
+        """The measured gain with the smallest lower end, which decides the answer."""
         return min(self.gains, key=lambda gain: gain.low, default=None)
 
 
-def check(table: Table, results: dict[str, Measured]) -> list[Answer]:
-    """Every claim of the spec, in each of its metrics."""
+def comparisons(table: Table) -> Iterator[Comparison]:
+    """Yield the comparisons that the claims make."""
+    for claim in table.claims:
+        for metric, (other, bin) in product(claim.metrics, _asked(claim)):
+            yield Comparison(claim.better, other, metric, bin)
+
+
+def check(table: Table, differences: Differences) -> list[Answer]:
+    """Check every claim of the spec, in each of its metrics.
+
+    Args:
+        differences: with those of `comparisons`.
+    """
     metrics = {metric.key: metric for metric in table.metrics}
-    return [_answer(table, results, claim, metrics[key]) for claim in table.claims for key in claim.metrics]
+    return [_answer(table, differences, claim, metrics[key]) for claim in table.claims for key in claim.metrics]
 
 
-def _answer(table: Table, results: dict[str, Measured], claim: Claim, metric: Metric) -> Answer:
+def _asked(claim: Claim) -> list[tuple[str, str]]:
+    """The other row and the bin of each comparison."""
+    return list(product(claim.than, claim.bins))
+
+
+def _answer(table: Table, differences: Differences, claim: Claim, metric: Metric) -> Answer:
     rows = {row.label: row for row in table.rows}
     sign = 1 if metric.higher else -1
-    asked = list(product(claim.than, claim.bins))
+    asked = _asked(claim)
     printed = (_printed_gain(rows[claim.better], rows[other], metric.key, bin, table.bins) for other, bin in asked)
-    measured = (difference(results, claim.better, other, metric.key, bin) for other, bin in asked)
+    measured = (differences.get(Comparison(claim.better, other, metric.key, bin)) for other, bin in asked)
     return Answer(
         claim,
         metric,
@@ -73,7 +88,7 @@ def _printed_gain(better: Row, other: Row, metric: str, bin: str, bins: Sequence
 
 
 def _printed(row: Row, metric: str, bin: str, bins: Sequence[str]) -> float | None:
-    """A printed number; where none is printed under "all", the mean over the bins."""
+    """Return a printed number; if none is printed under "all", the mean over the bins."""
     values = row.published.get(metric, {})
     if bin in values:
         return values[bin]

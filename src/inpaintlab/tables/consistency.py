@@ -1,7 +1,7 @@
-"""Inequalities that numbers of one table must satisfy; they tell definitions apart without any picture.
+"""Check inequalities between the metrics of one table, which reveal how a metric was defined.
 
-For means over pictures of errors of values in [0, 1]: L2 >= 10^(-PSNR/10), by Jensen's inequality, and, if the errors
-lie in a hole of the share h, L1 <= sqrt(h L2), by that of Cauchy and Schwarz.
+For means over pictures of errors of values in [0, 1], Jensen's inequality gives L2 >= 10^(-PSNR/10). If all errors lie
+in a hole that takes the share h of the picture, the Cauchy-Schwarz inequality gives L1 <= sqrt(h L2).
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from math import sqrt
 from inpaintlab.tables.results import Measured
 from inpaintlab.tables.spec import Table
 
-# Protocols of such errors. Those of "deepfill" are taken over the hole, so h is 1; otherwise the bin tells h.
+# The protocols that measure such errors, with h: 1 for "deepfill", which averages over the hole; None: see `_share`.
 PLAIN = {"standard": None, "deepfill": 1.0}
-LIFT = 1.1  # how far above sqrt(h) 10^(-PSNR/20) the L1 of usual pictures comes, whose PSNR differ by 2 to 3 dB
+LIFT = 1.1  # L1 can exceed sqrt(h) 10^(-PSNR/20) by this factor if the PSNR of the pictures spreads by 2 to 3 dB
 KEYS = ("psnr", "l1_pct", "l2_pct")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A check of one row: the quotient of what should be smaller to what should be larger.
+    """The result of one check.
 
     Args:
         law: "Jensen", "Cauchy-Schwarz", or "PSNR" for the check of L1 where no L2 is given.
-        quotient: above 1 the numbers contradict each other.
+        quotient: of the side that should be smaller to the other; above 1 the numbers contradict each other.
     """
 
     row: str
@@ -35,7 +35,7 @@ class Finding:
 
 
 def check(table: Table, results: dict[str, Measured]) -> list[str]:
-    """One sentence for what contradicts itself, or for how much was looked at; none if nothing can be checked."""
+    """Return one sentence per row and law that is violated, or one with the number of checks; [] without checks."""
     if table.kind != "comparison" or table.protocol not in PLAIN:
         return []
     found = [*printed(table), *measured(table, results)]
@@ -61,7 +61,7 @@ def _sentence(law: str, quotient: float) -> str:
 
 
 def printed(table: Table) -> Iterator[Finding]:
-    """Checks of the published numbers, each anywhere within its rounding."""
+    """Yield the checks of the published numbers; a number may lie anywhere within its rounding."""
     half = {metric.key: 0.5 * 10**-metric.decimals for metric in table.metrics}
     for row in table.rows:
         for bin in table.bins:
@@ -71,7 +71,7 @@ def printed(table: Table) -> Iterator[Finding]:
 
 
 def measured(table: Table, results: dict[str, Measured]) -> Iterator[Finding]:
-    """Checks of our numbers."""
+    """Yield the checks of the measured numbers."""
     for label, result in results.items():
         for bin in dict.fromkeys((*table.bins, *result.bins)):
             numbers = {key: result.mean(key, bin) for key in KEYS}
@@ -80,7 +80,7 @@ def measured(table: Table, results: dict[str, Measured]) -> Iterator[Finding]:
 
 
 def _checks(row: str, bin: str, share: float | None, ranges: dict[str, tuple[float, float]]) -> Iterator[Finding]:
-    """What can be checked of one cell; `ranges` gives the least and the largest value of each metric."""
+    """Yield the checks of one cell; `ranges` holds the smallest and the largest possible value of each metric."""
     psnr, l1, l2 = (ranges.get(key) for key in KEYS)
     if psnr and l2:
         yield Finding(row, bin, "Jensen", 10 ** (-psnr[1] / 10) / (l2[1] / 100))
@@ -91,7 +91,7 @@ def _checks(row: str, bin: str, share: float | None, ranges: dict[str, tuple[flo
 
 
 def _share(bin: str) -> float | None:
-    """The largest share of the picture that a hole of this bin takes, if the bin's name says it."""
+    """The largest share of the picture that a hole of this bin takes, None if the bin's name does not tell."""
     if bin in ("fixed25", "center"):
         return 0.25
     low, dash, high = bin.partition("-")

@@ -2,54 +2,68 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from inpaintlab.errors import UserError
 from inpaintlab.evaluation.results import EvaluationResults, read_per_picture
-from inpaintlab.tables.bootstrap import paired
+from inpaintlab.tables.differences import Comparison, Differences
 from inpaintlab.tables.results import Measured
 from inpaintlab.tables.spec import Table
+from inpaintlab.tracking.csv_log import read_curves
 from inpaintlab.visualization import line_chart, picture_grid
 
 SHOWN = 5  # pictures on a sheet, if none are chosen
+AGAINST_HOLE = "psnr"
 
 
-def curves(table: Table, results: dict[str, Measured]) -> dict[str, str]:
-    """SVG charts by name; those that the measured rows have data for."""
-    if table.kind == "protocols":  # one training
-        return {name: text for name, text in {"holes": _against_hole(results)}.items() if text}
-    found = {"holes": _against_hole(results), "validation": _logged(results, "val/psnr/all", "PSNR [dB]")}
-    found["loss"] = _logged(results, "train/total", "loss, each system's own", logarithmic=True)
-    return {name: text for name, text in found.items() if text}
+# ---------------------------------------------------------------------- charts
+def comparisons(results: Mapping[str, Measured]) -> Iterator[Comparison]:
+    """Yield what the chart against the size of the hole needs: the mean of each row in each bin."""
+    for label, result in results.items():
+        if AGAINST_HOLE in result.values and len(result.bins) > 1:
+            for bin in result.bins:
+                yield Comparison(label, None, AGAINST_HOLE, bin)
 
 
-def _against_hole(results: dict[str, Measured]) -> str:
+def charts(table: Table, results: Mapping[str, Measured], differences: Differences) -> dict[str, Figure]:
+    """Return charts by name: those that the measured rows have data for.
+
+    Args:
+        differences: with those of `comparisons`.
+    """
+    found = {"holes": _against_hole(results, differences)}
+    if table.kind != "protocols":  # whose rows are one training
+        curves = _training_curves(results)
+        found["validation"] = _over_batches(curves, "val/psnr/all", "PSNR [dB]")
+        found["loss"] = _over_batches(curves, "train/total", "loss, each system's own", logarithmic=True)
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def _against_hole(results: Mapping[str, Measured], differences: Differences) -> Figure | None:
     """PSNR with a 95 % interval over pictures and seeds, at the mean share of each bin."""
     lines = []
-    for label, result in results.items():
-        values = result.values.get("psnr")
-        if values is None or len(result.bins) < 2:
-            continue
+    for label in dict.fromkeys(comparison.row for comparison in comparisons(results)):
+        result = results[label]
         if result.first is None:
             continue
         shares = _shares(result.first)
-        order = sorted(range(len(result.bins)), key=lambda place: shares[result.bins[place]])
-        means = [paired(values[:, :, place], np.zeros_like(values[:, :, place])) for place in order]
+        order = sorted(result.bins, key=lambda bin: shares[bin])
+        means = [differences[Comparison(label, None, AGAINST_HOLE, bin)] for bin in order]
         lines.append(
             line_chart.Line(
                 label,
-                [100 * shares[result.bins[place]] for place in order],
+                [100 * shares[bin] for bin in order],
                 [mean.mean for mean in means],
                 [mean.low for mean in means],
                 [mean.high for mean in means],
             )
         )
-    return line_chart.svg(lines, "hole, % of the picture", "PSNR [dB], 95 % interval") if lines else ""
+    return line_chart.chart(lines, "hole, % of the picture", "PSNR [dB], 95 % interval") if lines else None
 
 
 def _shares(results: EvaluationResults) -> dict[str, float]:
@@ -60,57 +74,53 @@ def _shares(results: EvaluationResults) -> dict[str, float]:
     return {bin: float(np.mean(values)) for bin, values in by_bin.items()}
 
 
-def _logged(results: dict[str, Measured], key: str, y_label: str, *, logarithmic: bool = False) -> str:
-    """What the training of each row's first seed logged under `key`."""
-    lines = []
-    for label, result in results.items():
-        if result.first is not None:
-            points = dict(_points(result.first.folder.parent, key))
-            if len(points) > 1:
-                lines.append(line_chart.Line(label, sorted(points), [points[step] for step in sorted(points)]))
-    return line_chart.svg(lines, "batches", y_label, logarithmic=logarithmic) if lines else ""
+def _training_curves(results: Mapping[str, Measured]) -> dict[str, dict[str, dict[int, float]]]:
+    """What the training of each measured row's first seed logged: row -> metric -> {batches: value}."""
+    firsts = {label: result.first for label, result in results.items()}
+    return {label: read_curves(first.folder.parent) for label, first in firsts.items() if first is not None}
 
 
-def _points(run: Path, key: str) -> Iterator[tuple[int, float]]:
-    """Steps and values; of a resumed run the newest file has the last word."""
-    for path in sorted(run.glob("csv/version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1])):
-        with path.open() as file:
-            for line in csv.DictReader(file):
-                if line.get(key):
-                    yield int(line["step"]), float(line[key])
+def _over_batches(
+    curves: Mapping[str, dict[str, dict[int, float]]], metric: str, y_label: str, *, logarithmic: bool = False
+) -> Figure | None:
+    found = {label: of_row.get(metric, {}) for label, of_row in curves.items()}
+    lines = [
+        line_chart.Line(label, list(curve), list(curve.values())) for label, curve in found.items() if len(curve) > 1
+    ]
+    return line_chart.chart(lines, "batches", y_label, logarithmic=logarithmic) if lines else None
 
 
 # ---------------------------------------------------------------------- sheets
-def folders(table: Table, results: dict[str, Measured]) -> dict[str, Path]:
-    """Where the first evaluation of each measured network keeps its pictures, by row."""
-    if table.kind == "protocols":  # one network
+def evaluations(table: Table, results: Mapping[str, Measured]) -> dict[str, EvaluationResults]:
+    """Return the first evaluation of each measured row, whose pictures are shown; {} if all rows are one evaluation."""
+    if table.kind == "protocols":
         return {}
     firsts = {row.label: results[row.label].first for row in table.rows}
-    return {label: first.folder / "pictures" for label, first in firsts.items() if first is not None}
+    return {label: first for label, first in firsts.items() if first is not None}
 
 
 def kept(folder: Path) -> list[str]:
-    """The numbers of the pairs whose pictures an evaluation kept."""
+    """Return the numbers of the pairs whose pictures an evaluation kept."""
     return sorted(file.name.partition("-")[0] for file in folder.glob("*-truth.png"))
 
 
-def sheet(table: Table, results: dict[str, Measured], chosen: Sequence[int] = ()) -> Image.Image | None:
-    """Input, each measured row's result and the truth; None if nothing was measured.
+def sheet(table: Table, results: Mapping[str, Measured], chosen: Sequence[int] = ()) -> Image.Image | None:
+    """Return a sheet with the input, the result of each measured row and the truth; None if nothing was measured.
 
     Args:
-        chosen: numbers of pairs; by default some of those that all rows kept.
+        chosen: numbers of pairs; by default `SHOWN` of those that all rows kept, spread evenly.
 
     Raises:
-        UserError: for a pair that not all rows kept.
+        UserError: if some row did not keep a chosen pair.
     """
-    places = folders(table, results)
+    places = {label: first.folder / "pictures" for label, first in evaluations(table, results).items()}
     if not places:
         return None
     common = sorted(set.intersection(*(set(kept(folder)) for folder in places.values())))
     numbers = [f"{number:06d}" for number in chosen]
     for number in numbers:
         if number not in common:
-            raise UserError(f"pair {int(number)} was not kept as pictures; those of all rows are {_listed(common)}")
+            raise UserError(f"the pictures of pair {int(number)} were not kept; choose from {_listed(common)}")
     spread = np.linspace(0, len(common) - 1, min(SHOWN, len(common))).round().astype(int)
     first = next(iter(places.values()))
 

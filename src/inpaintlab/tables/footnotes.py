@@ -1,9 +1,8 @@
-"""The sentences below a table: without them its numbers are no results."""
+"""The footnotes of a table: the conditions under which its numbers were measured, and what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from inpaintlab.evaluation.evaluator import TIMED
 from inpaintlab.evaluation.results import EvaluationResults
@@ -14,7 +13,7 @@ from inpaintlab.tables.results import AUTHORS, Measured
 from inpaintlab.tables.spec import LPIPS, OF_SETS, SECONDS, TRAINING_SECONDS, Table
 from inpaintlab.training.record import RunRecord
 
-BY_NETWORK = {  # name and way of the metrics that need a network
+BY_NETWORK = {  # label and definition of the metrics that need a network
     "fid": ("FID", "Inception v3 of torch-fidelity"),
     "fid_torchvision": ("FID (torchvision's network)", "Inception v3 of torchvision, as in EdgeConnect's script"),
     LPIPS: ("LPIPS", "version 0.1 with AlexNet, composite rounded to 8 bit"),
@@ -29,60 +28,18 @@ def footnotes(
     *,
     comparable: bool = False,
 ) -> list[str]:
-    """How the measured numbers came about, what is missing, and what must not be concluded.
+    """Return one sentence for each condition of the measurement and for each row without numbers.
 
     Args:
         overrides: what was changed from the configs.
         comparable: see `cells.is_comparable`.
     """
-    lines: list[str] = []
     measured = [result for result in results.values() if result.summaries]
+    lines: list[str] = []
     if measured:
-        runs = [result.record for result in measured if result.record]
-        tests = [summary for result in measured for summary in result.summaries.values()]
-        first = tests[0]
-        if scale == "demo":
-            lines.append(
-                "Scale `demo`: a few hundred small batches of embedded photographs, which also give the test regions. "
-                "Differences to published numbers say nothing here; rows may be compared with each other."
-            )
-        else:
-            lines.append(f"Scale `{scale}`.")
-        changed = [override for override in overrides if not override.startswith("output=")]
-        if changed:
-            lines.append(f"Changed: `{' '.join(changed)}`.")
-        if comparable:
-            lines.append(_verdicts(table))
+        lines += _scale(table, scale, overrides, comparable)
         lines += _origins(results)
-        seeds = sorted({seed for result in measured for seed in result.summaries})
-        lines.append(
-            f"Training: {_all(run.batches for run in runs)} batches, {first.size} px, seed "
-            f"{', '.join(map(str, seeds))}, precision {_all(run.precision.precision for run in runs)} on "
-            f"{_all(_device(run) for run in runs)}."
-        )
-        lines.append(
-            f"Evaluation: {first.pairs} pairs of picture and hole, the same for all rows (digest "
-            f"{first.pairs_digest}), {first.pictures}, holes `{table.masks}`, float32; `all` is the mean over "
-            "the bins."
-        )
-        named = [table.protocols] if isinstance(table.protocols, str) else table.protocols
-        lines += [f"Protocol `{name}`: {protocols.find(name).description}." for name in named]
-        seen = {test.test_masks_in_training for test in tests}
-        if seen != {False}:
-            answer = _all({True: "yes", False: "no", None: "not known"}[value] for value in seen)
-            lines.append(f"Masks of the test set seen in training: {answer}.")
-        lines += [_by_network(metric, name, tests, measured) for metric, name in table.networks.items()]
-        if SECONDS in {metric.key for metric in table.metrics}:
-            threads = _all(f"{test.conditions.threads}" for test in tests)
-            where = _all(test.timed_on for test in tests)
-            lines.append(f"Seconds: one picture at a time, float32, {where}, {threads} thread(s), median of {TIMED}.")
-        if TRAINING_SECONDS in {metric.key for metric in table.metrics}:
-            lines.append("Training time: per picture of a batch, waiting for data included, median over the log.")
-        lines += _remarks(results)
-        commits = _all(
-            conditions.commit for conditions in [what.conditions for what in runs] + [what.conditions for what in tests]
-        )
-        lines.append(f"Commit {commits}, {_dates(tests)}.")
+        lines += _runs(table, results, measured)
     if table.reference and measured:
         lines.append(
             "Against the reference: mean paired difference over pictures and its 95 % bootstrap interval over pictures "
@@ -90,7 +47,66 @@ def footnotes(
         )
     if table.kind == "parameters":
         lines.append("Counted from the networks of this repository: weights without biases, K = 1000.")
-    lines += [f"{label}: not available: {result.missing}" for label, result in results.items() if result.missing]
+    lines += _missing(table, results)
+    lines += consistency.check(table, results)
+    return [*lines, *table.notes, *(f"{row.label}: {row.note}" for row in table.rows if row.note)]
+
+
+def _scale(table: Table, scale: str, overrides: Sequence[str], comparable: bool) -> list[str]:
+    lines = [f"Scale `{scale}`."]
+    if scale == "demo":
+        lines = [
+            "Scale `demo`: a few hundred small batches of embedded photographs, which also give the test regions. "
+            "Differences to published numbers say nothing here; rows may be compared with each other."
+        ]
+    changed = [override for override in overrides if not override.startswith("output=")]
+    if changed:
+        lines.append(f"Changed: `{' '.join(changed)}`.")
+    return [*lines, _verdicts(table)] if comparable else lines
+
+
+def _runs(table: Table, results: dict[str, Measured], measured: Sequence[Measured]) -> list[str]:
+    """How the rows were trained and evaluated."""
+    runs = [result.record for result in measured if result.record]
+    tests = [summary for result in measured for summary in result.summaries.values()]
+    first = tests[0]
+    seeds = sorted({seed for result in measured for seed in result.summaries})
+    lines = [
+        f"Training: {_all(run.batches for run in runs)} batches, {first.size} px, seed "
+        f"{', '.join(map(str, seeds))}, precision {_all(run.precision.precision for run in runs)} on "
+        f"{_all(_device(run) for run in runs)}.",
+        f"Evaluation: {first.pairs} pairs of picture and hole, the same for all rows (digest "
+        f"{first.pairs_digest}), {first.pictures}, holes `{table.masks}`, float32; `all` is the mean over "
+        "the bins.",
+    ]
+    named = [table.protocols] if isinstance(table.protocols, str) else table.protocols
+    lines += [f"Protocol `{name}`: {protocols.find(name).description}." for name in named]
+    seen = {test.test_masks_in_training for test in tests}
+    if seen != {False}:
+        answer = _all({True: "yes", False: "no", None: "not known"}[value] for value in seen)
+        lines.append(f"Masks of the test set seen in training: {answer}.")
+    lines += [_by_network(metric, name, tests, measured) for metric, name in table.networks.items()]
+    lines += _times(table, tests)
+    lines += _remarks(results)
+    commits = _all([*(run.conditions.commit for run in runs), *(test.conditions.commit for test in tests)])
+    return [*lines, f"Commit {commits}, {_dates(tests)}."]
+
+
+def _times(table: Table, tests: Sequence[EvaluationResults]) -> list[str]:
+    """How the times per picture were measured, for the tables that show them."""
+    shown, lines = {metric.key for metric in table.metrics}, []
+    if SECONDS in shown:
+        threads = _all(f"{test.conditions.threads}" for test in tests)
+        where = _all(test.timed_on for test in tests)
+        lines.append(f"Seconds: one picture at a time, float32, {where}, {threads} thread(s), median of {TIMED}.")
+    if TRAINING_SECONDS in shown:
+        lines.append("Training time: per picture of a batch, waiting for data included, median over the log.")
+    return lines
+
+
+def _missing(table: Table, results: dict[str, Measured]) -> list[str]:
+    """The rows without numbers, and why."""
+    lines = [f"{label}: not available: {result.missing}" for label, result in results.items() if result.missing]
     unmeasured = [row for row in table.rows if not results[row.label].summaries]
     quoted = [row.label for row in unmeasured if not row.experiment and not row.block]
     waiting = [row.label for row in unmeasured if row.experiment and not results[row.label].missing]
@@ -98,8 +114,7 @@ def footnotes(
         lines.append(f"Not measured yet: {'; '.join(waiting)}.")
     if quoted:
         lines.append(f"Quoted only, not measured here: {'; '.join(quoted)}.")
-    lines += consistency.check(table, results)
-    return [*lines, *table.notes, *(f"{row.label}: {row.note}" for row in table.rows if row.note)]
+    return lines
 
 
 def _verdicts(table: Table) -> str:
@@ -110,19 +125,19 @@ def _verdicts(table: Table) -> str:
 
 
 def _device(run: RunRecord) -> str:
-    """With the number of threads of a processor: another number sums in another order, which a training magnifies."""
+    """The device; a CPU with its number of threads, which sets the order of sums and so changes a training."""
     threads = run.conditions.threads
     return f"{run.device}, {threads} thread{'s' * (threads > 1)}" if run.device == "cpu" else run.device
 
 
 def _origins(results: dict[str, Measured]) -> list[str]:
-    """Which rows are the authors' weights, where there are any."""
+    """The rows that evaluate the authors' weights."""
     theirs = [label for label, result in results.items() if result.origin == AUTHORS]
     return [f"Not trained here, the authors' weights evaluated: {'; '.join(theirs)}."] if theirs else []
 
 
-def _by_network(metric: str, name: str, tests: list[EvaluationResults], measured: list[Measured]) -> str:
-    """With which network a metric was measured, of how many pictures, or why there is no number."""
+def _by_network(metric: str, name: str, tests: Sequence[EvaluationResults], measured: Sequence[Measured]) -> str:
+    """The network and the number of pictures of a metric, or why it is missing."""
     label, way = BY_NETWORK[metric]
     if metric in measured[0].absent:
         return f"{label}: not available: {measured[0].absent[metric]}"
@@ -139,7 +154,7 @@ def _by_network(metric: str, name: str, tests: list[EvaluationResults], measured
 
 
 def _remarks(results: dict[str, Measured]) -> list[str]:
-    """Each remark once, with the rows that it holds for."""
+    """Each remark once, with the rows that it applies to."""
     rows: dict[str, list[str]] = {}
     for label, result in results.items():
         for remark in result.remarks:
@@ -148,8 +163,8 @@ def _remarks(results: dict[str, Measured]) -> list[str]:
     return [f"{'All measured rows' if of == measured else ', '.join(of)}: {remark}." for remark, of in rows.items()]
 
 
-def _all(values: Iterable[Any]) -> str:
-    """The value, or all of them where rows differ."""
+def _all(values: Iterable[object]) -> str:
+    """The values, each once."""
     return " / ".join(dict.fromkeys(map(str, values)))
 
 

@@ -1,7 +1,7 @@
-"""A table as one HTML file that needs nothing else: sortable columns, any two rows side by side on a picture, errors.
+"""A table as one HTML file that needs nothing else: sortable columns, two rows side by side on a picture, errors.
 
-`page.html` beside this file is the page; it shows the JSON that is put into it here. Pictures stand in it as PNG, so
-what the browser compares is exactly what was measured.
+`page.html` beside this file is the page; it shows the JSON that is put into it here. Pictures are embedded as PNG, so
+that the browser compares the pixels that were measured.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 
 from inpaintlab.evaluation.results import PictureRow, read_per_picture
 from inpaintlab.tables import figures, text_formats
-from inpaintlab.tables.cells import Cell, difference
-from inpaintlab.tables.claims import Answer
+from inpaintlab.tables.cells import Cell
+from inpaintlab.tables.report import Report
 from inpaintlab.tables.results import Measured
-from inpaintlab.tables.spec import Table
+from inpaintlab.tables.spec import Metric, Row, Table
 
 TEMPLATE = Path(__file__).with_name("page.html")
-ENDS = 2  # best and as many worst pictures of a row
+ENDS = 2  # best pictures of a row, and as many worst ones
 CAPTIONS = {
     "holes": "PSNR against the size of the hole",
     "validation": "PSNR of the validation pictures during training",
@@ -30,32 +30,25 @@ CAPTIONS = {
 }
 
 
-def page(
-    table: Table,
-    results: dict[str, Measured],
-    found: Sequence[Cell],
-    conditions: Sequence[str],
-    answers: Sequence[Answer],
-    charts: Mapping[str, str],
-) -> str:
-    """The text of the file.
+def page(report: Report, charts: Mapping[str, bytes]) -> str:
+    """Return the text of the file.
 
     Args:
-        found, conditions, answers: as in `render.markdown`.
-        charts: SVG by name, as `figures.curves` gives them.
+        charts: SVG files by name, the name being one of `CAPTIONS`.
     """
+    table = report.table
     content = {
         "id": table.id,
         "title": table.title,
         "source": table.source,
         "columns": _columns(table),
-        "rows": [_row(table, results, found, row.label) for row in table.rows],
-        "conditions": list(conditions),
-        "claims": [text_formats.CLAIM_HEADINGS, *text_formats.claim_lines(answers)] if answers else [],
-        "charts": [{"caption": CAPTIONS[name], "svg": text} for name, text in charts.items()],
-        **_pictures(table, results),
+        "rows": [_row(report, row) for row in table.rows],
+        "conditions": list(report.footnotes),
+        "claims": [text_formats.CLAIM_HEADINGS, *text_formats.claim_lines(report.answers)] if report.answers else [],
+        "charts": [{"caption": CAPTIONS[name], "uri": _uri(image, "svg+xml")} for name, image in charts.items()],
+        **_pictures(table, report.results),
     }
-    # In a script no tag may begin; "<" is one of JSON's own escapes.
+    # No tag may begin inside a script; JSON can write "<" as an escape.
     text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
     return TEMPLATE.read_text().replace("@TITLE@", f"{table.id}: {table.title}").replace("@CONTENT@", text)
 
@@ -75,39 +68,42 @@ def _columns(table: Table) -> list[dict[str, Any]]:
     return columns
 
 
-def _row(table: Table, results: dict[str, Measured], found: Sequence[Cell], label: str) -> dict[str, Any]:
-    result = results[label]
+def _row(report: Report, row: Row) -> dict[str, Any]:
+    table, result = report.table, report.results[row.label]
     parameters = result.parameters
     values: list[dict[str, Any]] = []
     if table.kind == "comparison":
         values.append({"value": parameters, "text": f"{parameters / 1e6:.3f}" if parameters else text_formats.NONE})
     for metric in table.metrics:
-        digits = metric.decimals
-        for cell in (cell for cell in found if cell.row.label == label and cell.metric is metric):
-            values.append(
-                {
-                    "measured": cell.measured,
-                    "published": cell.published,
-                    "texts": {
-                        "measured": text_formats.number(cell.measured, digits),
-                        "published": text_formats.number(cell.published, digits),
-                        "difference": text_formats.number(cell.difference, digits, sign=True),
-                    },
-                    "verdict": cell.verdict,
-                    "origin": cell.origin,
-                }
-            )
+        values += [_cell(cell) for cell in report.of_row(row) if cell.metric is metric]
         if text_formats.compared(table, metric):
-            overall = difference(results, label, table.reference, metric.key, "all")
-            row = next(row for row in table.rows if row.label == label)
-            text = text_formats.interval(row, digits, overall, table.reference).strip("*")
-            decided = bool(overall and overall.decided)
-            values.append({"value": overall.mean if overall else None, "text": text, "decided": decided})
-    return {"label": label, "values": values, "about": _about(result)}
+            values.append(_against(report, row, metric))
+    return {"label": row.label, "values": values, "about": _about(result)}
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    digits = cell.metric.decimals
+    return {
+        "measured": cell.measured,
+        "published": cell.published,
+        "texts": {
+            "measured": text_formats.number(cell.measured, digits),
+            "published": text_formats.number(cell.published, digits),
+            "difference": text_formats.number(cell.difference, digits, sign=True),
+        },
+        "verdict": cell.verdict,
+        "origin": cell.origin,
+    }
+
+
+def _against(report: Report, row: Row, metric: Metric) -> dict[str, Any]:
+    overall = report.overall(row, metric)
+    text = text_formats.interval(row, metric.decimals, overall, report.table.reference).strip("*")
+    return {"value": overall.mean if overall else None, "text": text, "decided": bool(overall and overall.decided)}
 
 
 def _about(result: Measured) -> str:
-    """What stands behind a row, for the reader who asks."""
+    """The conditions of a row, shown when the reader points at its name."""
     first = result.first
     if first is None or result.record is None:
         return result.missing or "not measured here"
@@ -121,29 +117,17 @@ def _about(result: Measured) -> str:
 # ---------------------------------------------------------------------- the pictures
 def _pictures(table: Table, results: dict[str, Measured]) -> dict[str, Any]:
     """Every kept picture with the results of the rows that kept it, and each row's best and worst."""
-    places = figures.folders(table, results)
-    numbers = {label: figures.kept(folder) for label, folder in places.items()}
     pictures: dict[str, dict[str, Any]] = {}
     ends = []
-    for label, folder in places.items():
-        first = results[label].first
-        assert first is not None  # or it would have no folder
-        rows = read_per_picture(first)
-        for number in numbers[label]:
+    for label, first in figures.evaluations(table, results).items():
+        folder = first.folder / "pictures"
+        numbers, rows = figures.kept(folder), read_per_picture(first)
+        for number in numbers:
             row = rows[int(number)]
-            picture = pictures.setdefault(
-                number,
-                {
-                    "name": row.picture,
-                    "bin": row.bin,
-                    "share": row.hole_share,
-                    "truth": _uri(folder / f"{number}-truth.png"),
-                    "hole": _uri(folder / f"{number}-hole.png"),
-                    "results": {},
-                },
-            )
-            picture["results"][label] = {"uri": _uri(folder / f"{number}-result.png"), "values": row.values}
-        ends += _ends(label, rows, numbers[label], "psnr" if "psnr" in rows[0].values else next(iter(rows[0].values)))
+            if number not in pictures:
+                pictures[number] = _picture(folder, number, row)
+            pictures[number]["results"][label] = {"uri": _file(folder / f"{number}-result.png"), "values": row.values}
+        ends += _ends(label, rows, numbers)
     order = sorted(pictures)
     return {
         "pictures": [pictures[number] for number in order],
@@ -151,31 +135,45 @@ def _pictures(table: Table, results: dict[str, Measured]) -> dict[str, Any]:
     }
 
 
-def _ends(label: str, rows: Sequence[PictureRow], kept: Sequence[str], key: str) -> list[dict[str, Any]]:
-    """The kept pictures that lie furthest above and below the mean of their bin."""
+def _picture(folder: Path, number: str, row: PictureRow) -> dict[str, Any]:
+    """A kept picture without results."""
+    return {
+        "name": row.picture,
+        "bin": row.bin,
+        "share": row.hole_share,
+        "truth": _file(folder / f"{number}-truth.png"),
+        "hole": _file(folder / f"{number}-hole.png"),
+        "results": {},
+    }
+
+
+def _ends(label: str, rows: Sequence[PictureRow], kept: Sequence[str]) -> list[dict[str, Any]]:
+    """The kept pictures furthest above and below the mean of their bin, in PSNR or else in the first metric."""
+    metrics = list(rows[0].values)
+    metric = "psnr" if "psnr" in metrics else metrics[0]
     by_bin: dict[str, list[float]] = {}
     for row in rows:
-        by_bin.setdefault(row.bin, []).append(row.values[key])
+        by_bin.setdefault(row.bin, []).append(row.values[metric])
     means = {bin: float(np.mean(values)) for bin, values in by_bin.items()}
 
     def gain(number: str) -> float:
         row = rows[int(number)]
-        return row.values[key] - means[row.bin]
+        return row.values[metric] - means[row.bin]
+
+    def text(number: str) -> str:
+        row = rows[int(number)]
+        return f"{metric} {row.values[metric]:.2f}, {gain(number):+.2f} to the mean at {row.bin}"
 
     order = sorted(kept, key=gain, reverse=True)
     count = min(ENDS, len(order) // 2)
-    chosen = [("best", number) for number in order[:count]] + [("worst", number) for number in order[-count:][::-1]]
-    return [
-        {
-            "row": label,
-            "kind": kind,
-            "picture": number,
-            "text": f"{key} {rows[int(number)].values[key]:.2f}, {gain(number):+.2f} to the mean at "
-            f"{rows[int(number)].bin}",
-        }
-        for kind, number in (chosen if count else [])
-    ]
+    chosen = [("best", number) for number in order[:count]]
+    chosen += [("worst", number) for number in order[::-1][:count]]
+    return [{"row": label, "kind": kind, "picture": number, "text": text(number)} for kind, number in chosen]
 
 
-def _uri(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _file(path: Path) -> str:
+    return _uri(path.read_bytes(), "png")
+
+
+def _uri(image: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

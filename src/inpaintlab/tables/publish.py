@@ -1,4 +1,4 @@
-"""Put rendered tables into the committed pages, so that no number in them is typed by hand."""
+"""Copy rendered tables into the committed pages, so that nobody types a number by hand."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from inpaintlab.utils.atomic_write import replacing, write_text
 
 
 def update_pages(id: str, scale: str, folder: Path) -> list[Path]:
-    """Copy the table's files to `experiments/<system>/results/` and fill the marked blocks of the pages.
+    """Copy the table's files to `experiments/<system>/results/` and fill its blocks in the pages.
 
     A block stands between `<!-- table <id> <scale> -->` and `<!-- end -->`, or for the form in five columns between
     `<!-- table <id> <scale> narrow -->` and `<!-- end -->`.
+
+    Returns:
+        The files that were written.
 
     Raises:
         UserError: outside a checkout.
     """
     root = paths.experiments().parent
     if not (root / "pyproject.toml").exists():
-        raise UserError("--publish updates the pages of a checkout; this is an installed package")
+        raise UserError(
+            "--publish updates the pages of a checkout, but this is an installed package; run it from a checkout"
+        )
     system, _, name = id.partition(".")
     target = root / "experiments" / system / "results"
     changed = []
@@ -65,7 +70,7 @@ def fill_blocks(name: str, content: str) -> list[Path]:
 
 
 def report(name: str, content: str, *, publish: bool) -> None:
-    """Print what a benchmark found, and put it into the block `name` of the pages if asked."""
+    """Print the result of a benchmark; with `publish`, also put it into the block `name` of the pages."""
     print(content)
     for page in fill_blocks(name, content) if publish else ():
         print(f"updated {page}")

@@ -6,10 +6,14 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from inpaintlab.errors import UserError
 
-OF_TABLE = {  # what its page says of a table, and an override would make untrue
+if TYPE_CHECKING:
+    from inpaintlab.tables.spec import Table
+
+OF_TABLE = {  # settings that belong to the table; an override of them would make its page wrong
     "scale": "give it as --scale",
     "experiment": "its rows choose their experiments",
     "masks": "its holes are those of the paper's table; `inpaintlab evaluate` takes others",
@@ -32,7 +36,7 @@ def reproduce(
     Args:
         publish: update the committed pages too.
         given: see `given_checkpoints.with_given`.
-        jobs: rows trained at once, each in a process of its own; so they are also if the overrides choose a launcher.
+        jobs: how many rows to train at once, each in its own process. Overrides that choose a launcher do the same.
         pictures: see `figures.sheet`.
 
     Returns:
@@ -43,6 +47,7 @@ def reproduce(
     from inpaintlab.tables.given_checkpoints import with_given
     from inpaintlab.tables.measure import measure
     from inpaintlab.tables.publish import update_pages
+    from inpaintlab.tables.report import make_report
     from inpaintlab.tables.write import remember_request, write_table
     from inpaintlab.utils.atomic_write import require_writable
 
@@ -52,11 +57,11 @@ def reproduce(
     rest = [o for o in rest if not o.startswith("hydra")]
     for key, instead in OF_TABLE.items():
         if any(o.partition("=")[0] == key for o in rest):
-            raise UserError(f"{key}= is not for a table: {instead}")
+            raise UserError(f"{key}= cannot be overridden for a table: {instead}")
     launcher = make_launcher([*how, *rest, f"experiment={table.experiments[0]}", f"scale={scale}"]) if how else None
     folder = require_writable(output_folder(rest) / "tables" / _folder_name(id, scale, rest))
     results = measure(table, scale, seeds, rest, paths, launcher)
-    text = write_table(folder, table, results, scale, rest, pictures)
+    text = write_table(folder, make_report(table, results, scale, rest), pictures)
     remember_request(folder, id, scale, seeds, rest, given or {})
     print(f"\n{text}\nwritten to {folder}/table.html, .md, .csv and .tex")
     if publish:
@@ -66,54 +71,75 @@ def reproduce(
 
 
 def render_all(overrides: Sequence[str] = ()) -> None:
-    """Render every table again from what has been measured below `<output>`; nothing is trained or evaluated."""
+    """Render every table again from the results below `<output>`, without any training or evaluation."""
     from inpaintlab.tables import spec
-    from inpaintlab.tables.given_checkpoints import with_given
-    from inpaintlab.tables.measure import measure
-    from inpaintlab.tables.results import Measured
-    from inpaintlab.tables.write import read_requests, write_index, write_table
+    from inpaintlab.tables.write import read_requests, write_index
     from inpaintlab.utils.atomic_write import require_writable
     from inpaintlab.utils.process import explain
 
     output = output_folder(overrides)
-    where = [o for o in overrides if o.startswith("output=")]
     require_writable(output / "tables")
     entries = []
     for id in spec.known():
         made = list(read_requests(output, id))
         for folder, request in made or [(output / "tables" / _folder_name(id, "demo", []), {})]:
-            table, scale = spec.load(id), str(request.get("scale", "demo"))
-            rest = [o for o in request.get("overrides", []) if not o.startswith("output=")] + where  # it may have moved
             try:
-                if request:
-                    given = {label: Path(path) for label, path in request["given"].items()}
-                    table, paths = with_given(table, given)
-                    results = measure(table, scale, request["seeds"], rest, paths, train=False)
-                elif table.kind == "parameters":
-                    results = measure(table, scale, [0], [])
-                else:
-                    results = {row.label: Measured() for row in table.rows}
-                found = any(result.summaries or result.counts for result in results.values())
-                if request and not found and (folder / "table.csv").exists():
-                    raise UserError(f"nothing of it is measured below {output.absolute()}; the table stays as it is")
-                write_table(folder, table, results, scale, rest)
+                state = _render(spec.load(id), folder, request, overrides)
             except Exception as error:
                 if explain(error) is None:
                     raise
                 print(f"{id}: not rendered: {explain(error)}", file=sys.stderr)
                 continue
-            rows = sum(bool(result.summaries or result.counts) for result in results.values())
-            entries.append((folder, table, f"{rows} of {len(results)} rows measured"))
-            print(f"{entries[-1][2]:24} {folder}/table.html")
+            entries.append((folder, spec.load(id), state))
+            print(f"{state:24} {folder}/table.html")
     write_index(entries, output / "tables" / "index.html")
-    print(f"{'all of them':24} {output}/tables/index.html")
+    print(f"{'all tables':24} {output}/tables/index.html")
+
+
+def _render(table: Table, folder: Path, request: Mapping[str, Any], overrides: Sequence[str]) -> str:
+    """Render one table into `folder`; return its state for the index.
+
+    Args:
+        request: how the table was asked for; empty if it never was.
+        overrides: with `output=`, where the results are now.
+
+    Raises:
+        UserError: if `folder` holds a table whose results are no longer there.
+    """
+    from inpaintlab.tables.given_checkpoints import with_given
+    from inpaintlab.tables.measure import measure
+    from inpaintlab.tables.report import make_report
+    from inpaintlab.tables.results import Measured
+    from inpaintlab.tables.write import write_table
+
+    scale = str(request.get("scale", "demo"))
+    rest = [o for o in request.get("overrides", []) if not o.startswith("output=")]  # the results may have moved
+    rest += [o for o in overrides if o.startswith("output=")]
+    if request:
+        table, paths = with_given(table, {label: Path(path) for label, path in request["given"].items()})
+        results = measure(table, scale, request["seeds"], rest, paths, train=False)
+    elif table.kind == "parameters":
+        results = measure(table, scale, [0], [])
+    else:
+        results = {row.label: Measured() for row in table.rows}
+    rows = sum(bool(result.summaries or result.counts) for result in results.values())
+    if request and not rows and (folder / "table.csv").exists():
+        raise UserError(f"no row is measured below {output_folder(overrides).absolute()}; the table stays as it is")
+    write_table(folder, make_report(table, results, scale, rest))
+    return f"{rows} of {len(results)} rows measured"
 
 
 def output_folder(overrides: Sequence[str]) -> Path:
+    """Return the folder of all runs."""
     return Path(next((o.partition("=")[2] for o in reversed(overrides) if o.startswith("output=")), "runs"))
 
 
 def split_seeds(overrides: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Return the seeds and the other overrides.
+
+    Raises:
+        UserError: if the seeds are not whole numbers.
+    """
     seeds, rest = [0], []
     for override in overrides:
         key, _, value = override.partition("=")
@@ -121,7 +147,7 @@ def split_seeds(overrides: Sequence[str]) -> tuple[list[int], list[str]]:
             rest.append(override)
             continue
         if not re.fullmatch(r"\d+(,\d+)*", value):
-            raise UserError(f"seed={value} must be whole numbers separated by commas, seed=0,1,2 say")
+            raise UserError(f"seed={value} must be whole numbers separated by commas, such as seed=0,1,2")
         seeds = list(dict.fromkeys(int(part) for part in value.split(",")))
     return seeds, rest
 

@@ -1,6 +1,6 @@
-"""What is known of each table, what is missing to measure it, and the command that would: `inpaintlab table --list`.
+"""The status of each table: what is measured, what is missing, and the next command; `inpaintlab table --list`.
 
-Specs, configs and results are read as plain text, so that the list takes no more than a second.
+Specs, configs and results are read as plain text, without Hydra or torch, so that the list appears within a second.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from inpaintlab.utils import paths
 
 @dataclass(frozen=True)
 class State:
-    """Of one table.
+    """The status of one table.
 
     Args:
         word: "counted", "quoted only", "not measured", "demo-measured" or "measured".
-        rows: how many rows are measured at the scale that `word` tells of, and of how many.
-        missing: what a measurement at paper scale needs and is not here.
-        command: fills the table, or the next part of it; "" if nothing could.
+        rows: how many rows are measured at the scale that `word` names, and how many can be.
+        missing: data, weights and systems that a measurement at paper scale needs and that are not here.
+        command: measures the table, or the next part of it; "" if nothing is left to measure.
     """
 
     word: str
@@ -34,7 +34,7 @@ class State:
     command: str = ""
 
     def lines(self) -> Iterator[str]:
-        """As printed below the table's title."""
+        """Yield the lines printed below the table's title."""
         counts = "" if self.word in ("counted", "quoted only", "not measured") else ": {} of {} rows".format(*self.rows)
         yield f"{self.word}{counts}"
         if self.missing:
@@ -44,7 +44,7 @@ class State:
 
 
 def of(table: Table, output: Path) -> State:
-    """The state of a table, from the committed results and those below `output`."""
+    """Return the status of a table, from the committed results and those below `output`."""
     rows = [row.label for row in table.rows if row.experiment]
     counts = (0, len(rows))
     if table.kind == "parameters":
@@ -65,7 +65,7 @@ def of(table: Table, output: Path) -> State:
 
 
 def measured_rows(table: Table, scale: str, output: Path) -> set[str]:
-    """The rows of the spec that some result at this scale has a number for."""
+    """Return the rows of the spec that have a number in some result at this scale."""
     system, _, name = table.id.partition(".")
     files = [paths.experiments() / system / "results" / f"{name}-{scale}.csv"]
     files += (output / "tables").glob(f"{table.id}-{scale}*/table.csv")
@@ -78,7 +78,7 @@ def measured_rows(table: Table, scale: str, output: Path) -> set[str]:
 
 
 def choices(config: Path) -> dict[str, str]:
-    """The groups that a config chooses, "model" and "data" say, with those of the configs that it builds on."""
+    """Return group -> option that a config chooses (such as "model" or "data"), including the configs it builds on."""
     found: dict[str, str] = {}
     for item in (yaml.safe_load(config.read_text()) or {}).get("defaults", []):
         if isinstance(item, dict):
@@ -108,7 +108,7 @@ def _missing(table: Table) -> Iterator[str]:
 
 
 def overview(tables: list[Table], output: Path) -> str:
-    """All tables with their states, as text."""
+    """Return all tables with their status, as text."""
     lines: list[str] = []
     for table in tables:
         lines.append(f"{table.id:20} {table.title} ({table.source})")

@@ -1,4 +1,4 @@
-"""From measured rows to Markdown, CSV and LaTeX."""
+"""The printed forms of a report: Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from inpaintlab.tables.bootstrap import Difference
-from inpaintlab.tables.cells import Cell, difference
+from inpaintlab.tables.cells import Cell
 from inpaintlab.tables.claims import Answer
-from inpaintlab.tables.results import Measured
+from inpaintlab.tables.report import Report
 from inpaintlab.tables.spec import Metric, Row, Table
 
 NONE = "\u2013"
 NOT_AVAILABLE = "not available"
+CLAIM_HEADINGS = ["claim", "metric", "gain in print", "gain measured [95 %]", "answer"]
 
 
 # ---------------------------------------------------------------------- texts
-def headings(table: Table, found: Sequence[Cell]) -> list[str]:
-    """Column headings of the printed forms."""
+def headings(report: Report) -> list[str]:
+    """Return the column headings."""
+    table = report.table
     columns = ["", "parameters"] if _has_parameters(table) else [""]
     for metric in table.metrics:
         unit = f" [{metric.unit}]" if metric.unit else ""
@@ -29,45 +31,57 @@ def headings(table: Table, found: Sequence[Cell]) -> list[str]:
                 columns.append(f"{metric.label} against {table.reference}, all bins [95 %]")
         else:
             columns += [f"{metric.label}{unit} published", "measured", "difference"]
-            if any(cell.against for cell in found) and compared(table, metric):
+            if _has_intervals(report) and compared(table, metric):
                 columns.append(f"{metric.label} against {table.reference} [95 %]")
     return columns
 
 
-def lines(table: Table, results: dict[str, Measured], found: Sequence[Cell]) -> list[list[str]]:
-    """The cells as text, a list per row."""
-    several, paired_columns = len(table.bins) > 1, any(cell.against for cell in found)
-    text = []
-    for row in table.rows:
-        line = [row.label]
-        if _has_parameters(table):
-            parameters = results[row.label].parameters
-            line.append(f"{parameters / 1e6:.3f} M" if parameters else NONE)
-        for cell in (cell for cell in found if cell.row is row):
-            digits = cell.metric.decimals
-            published, measured = number(cell.published, digits), number(cell.measured, digits)
-            if cell.measured is None and cell.metric.key in results[row.label].absent:
-                measured = NOT_AVAILABLE
-            distance = number(cell.difference, digits, sign=True)
-            if cell.verdict not in ("", "not comparable"):
-                distance += f", {cell.verdict}"
-            if table.kind == "parameters":  # printed in thousands: nothing to subtract
-                line.append(f"{measured} ({published}K)")
-            elif several:
-                line.append(_several(cell, measured, published, distance))
-            else:
-                line += [published, measured, distance]
-                if paired_columns and compared(table, cell.metric):
-                    line.append(interval(cell.row, digits, cell.against, table.reference))
-            if several and cell.bin == table.bins[-1] and compared(table, cell.metric):
-                overall = difference(results, row.label, table.reference, cell.metric.key, "all")
-                line.append(interval(row, digits, overall, table.reference))
-        text.append(line)
+def lines(report: Report) -> list[list[str]]:
+    """Return the cells as text, a list per row."""
+    return [[row.label, *_parameters(report, row), *_numbers(report, row)] for row in report.table.rows]
+
+
+def _parameters(report: Report, row: Row) -> list[str]:
+    if not _has_parameters(report.table):
+        return []
+    parameters = report.results[row.label].parameters
+    return [f"{parameters / 1e6:.3f} M" if parameters else NONE]
+
+
+def _numbers(report: Report, row: Row) -> list[str]:
+    """The columns of all metrics."""
+    table, text = report.table, []
+    several = len(table.bins) > 1
+    for cell in report.of_row(row):
+        digits = cell.metric.decimals
+        published, measured, distance = _texts(report, cell)
+        if table.kind == "parameters":  # published in thousands, so that no difference can be stated
+            text.append(f"{measured} ({published}K)")
+        elif several:
+            text.append(_several(cell, measured, published, distance))
+        else:
+            text += [published, measured, distance]
+            if _has_intervals(report) and compared(table, cell.metric):
+                text.append(interval(row, digits, cell.against, table.reference))
+        if several and cell.bin == table.bins[-1] and compared(table, cell.metric):
+            text.append(interval(row, digits, report.overall(row, cell.metric), table.reference))
     return text
 
 
+def _texts(report: Report, cell: Cell) -> tuple[str, str, str]:
+    """The published number, the measured one, and their difference with its verdict."""
+    digits = cell.metric.decimals
+    measured = number(cell.measured, digits)
+    if cell.measured is None and cell.metric.key in report.results[cell.row.label].absent:
+        measured = NOT_AVAILABLE
+    distance = number(cell.difference, digits, sign=True)
+    if cell.verdict not in ("", "not comparable"):
+        distance += f", {cell.verdict}"
+    return number(cell.published, digits), measured, distance
+
+
 def _several(cell: Cell, measured: str, published: str, distance: str) -> str:
-    """What stands in one cell of a table with several bins."""
+    """The text of a cell in a table with several bins."""
     if cell.published is None:
         return measured
     if cell.measured is not None:
@@ -76,14 +90,14 @@ def _several(cell: Cell, measured: str, published: str, distance: str) -> str:
 
 
 def number(value: float | None, decimals: int, *, sign: bool = False) -> str:
-    """A number as printed; a dash where there is none."""
+    """Return a number as printed; a dash for None."""
     if value is None:
         return NONE
     return f"{value:{'+' if sign else ''},.{decimals}f}".replace(",", " ")
 
 
 def interval(row: Row, decimals: int, against: Difference | None, reference: str | None) -> str:
-    """A paired difference with its interval; bold where the interval leaves out zero."""
+    """Return a paired difference with its interval as text, bold if the interval excludes zero."""
     if row.label == reference:
         return "reference"
     if against is None:
@@ -98,135 +112,82 @@ def _plain_interval(decimals: int, of: Difference) -> str:
 
 
 def claim_lines(answers: Sequence[Answer]) -> list[list[str]]:
-    """The checked claims as text, a list per claim and metric."""
-    text = []
-    for one in answers:
-        digits, least = one.metric.decimals, one.least
-        held = sum(gain > 0 for gain in one.in_print)
-        if len(one.in_print) == 1:
-            printed = number(one.in_print[0], digits, sign=True)
-        else:
-            printed = f"{held} of {len(one.in_print)}" if one.in_print else NONE
-        text.append(
-            [
-                one.claim.says,
-                one.metric.label,
-                printed,
-                _least(one, digits, least) if least else NONE,
-                one.answer,
-            ]
-        )
-    return text
+    """Return the checked claims as text, a list per claim and metric."""
+    return [[one.claim.says, one.metric.label, _gain_in_print(one), _gain_measured(one), one.answer] for one in answers]
 
 
-def _least(one: Answer, decimals: int, least: Difference) -> str:
-    text = ("least " if one.expected > 1 else "") + _plain_interval(decimals, least)
+def _gain_in_print(one: Answer) -> str:
+    if len(one.in_print) == 1:
+        return number(one.in_print[0], one.metric.decimals, sign=True)
+    held = sum(gain > 0 for gain in one.in_print)
+    return f"{held} of {len(one.in_print)}" if one.in_print else NONE
+
+
+def _gain_measured(one: Answer) -> str:
+    if one.least is None:
+        return NONE
+    text = ("least " if one.expected > 1 else "") + _plain_interval(one.metric.decimals, one.least)
     known = len(one.gains)
     return text if known == one.expected else f"{text} ({known} of {one.expected} measured)"
 
 
-CLAIM_HEADINGS = ["claim", "metric", "gain in print", "gain measured [95 %]", "answer"]
-
-
-def markdown(
-    table: Table,
-    results: dict[str, Measured],
-    found: Sequence[Cell],
-    conditions: Sequence[str],
-    answers: Sequence[Answer] = (),
-) -> str:
-    """The table as Markdown, readable in a terminal too, with its conditions and the checked claims below."""
+# ---------------------------------------------------------------------- forms
+def markdown(report: Report) -> str:
+    """Return the table as Markdown, readable on a terminal too, with its footnotes and the checked claims below."""
+    table = report.table
     text = [f"**{table.id}: {table.title}** ({table.source})", ""]
-    text += [*grid(headings(table, found), lines(table, results, found)), ""]
+    text += [*grid(headings(report), lines(report)), ""]
     if table.kind == "parameters":
         text += ["Cells: counted (printed).", ""]
     elif len(table.bins) > 1:
         text += ["Cells: measured (published; difference); in brackets alone: published, not measured here.", ""]
-    text += [f"- {line}" for line in conditions]
-    if answers:
-        text += ["", *grid(CLAIM_HEADINGS, claim_lines(answers))]
+    text += [f"- {line}" for line in report.footnotes]
+    if report.answers:
+        text += ["", *grid(CLAIM_HEADINGS, claim_lines(report.answers))]
     return "\n".join(text) + "\n"
 
 
 def grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table, padded; all columns but the first are set to the right."""
+    """Return the lines of a Markdown table, padded; all columns but the first are aligned to the right."""
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
 
     def join(line: Sequence[str]) -> str:
-        return (
-            "| "
-            + " | ".join(
-                text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
-            )
-            + " |"
-        )
+        sized = enumerate(zip(line, widths, strict=True))
+        return f"| {' | '.join(text.rjust(width) if place else text.ljust(width) for place, (text, width) in sized)} |"
 
-    rule = "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
-    return [join(head), rule, *map(join, body)]
+    rules = ["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]
+    return [join(head), f"|{'|'.join(rules)}|", *map(join, body)]
 
 
-def latex(table: Table, results: dict[str, Measured], found: Sequence[Cell], conditions: Sequence[str]) -> str:
-    """The table for a paper (package booktabs), with its conditions as comments."""
-    head = headings(table, found)
-
-    def escape(text: str) -> str:
-        bold = text.startswith("**")
-        text = text.strip("*")
-        for plain, tex in (
-            ("\\", r"\textbackslash{}"),
-            ("&", r"\&"),
-            ("%", r"\%"),
-            ("_", r"\_"),
-            ("#", r"\#"),
-            (NONE, "--"),
-        ):
-            text = text.replace(plain, tex)
-        return rf"\textbf{{{text}}}" if bold else text
-
-    rows = [" & ".join(map(escape, line)) + r" \\" for line in (head, *lines(table, results, found))]
-    comments = [f"% {table.id}: {table.title} ({table.source})", *(f"% {line}" for line in conditions)]
+def latex(report: Report) -> str:
+    """Return the table for a paper (package booktabs), with its footnotes as comments."""
+    table, head = report.table, headings(report)
+    rows = [" & ".join(map(_escape, line)) + r" \\" for line in (head, *lines(report))]
+    comments = [f"% {table.id}: {table.title} ({table.source})", *(f"% {line}" for line in report.footnotes)]
     begin = rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}"
-    return (
-        "\n".join([*comments, begin, r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"])
-        + "\n"
-    )
+    text = [*comments, begin, r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(text) + "\n"
 
 
-def as_csv(table: Table, results: dict[str, Measured], found: Sequence[Cell], scale: str) -> str:
-    """One line per cell, with what a reader needs to trust it."""
-    records: list[dict[str, Any]] = []
-    for cell in found:
-        result = results[cell.row.label]
-        first = result.first
-        against = cell.against
-        records.append(
-            {
-                "table": table.id,
-                "row": cell.row.label,
-                "experiment": cell.row.experiment or "",
-                "metric": cell.metric.key,
-                "bin": cell.bin,
-                "published": _text(cell.published),
-                "measured": _text(cell.measured),
-                "difference": _text(cell.difference),
-                "origin": cell.origin,
-                "verdict": cell.verdict,
-                "tolerance": _text(cell.metric.within) if cell.verdict else "",
-                "reference": table.reference if against else "",
-                "against_reference": _text(against.mean if against else None),
-                "low": _text(against.low if against else None),
-                "high": _text(against.high if against else None),
-                "scale": scale if cell.measured is not None else "",
-                "protocol": first.protocol if first else "",
-                "data": f"{first.pictures} {first.split} {first.size} px" if first else "",
-                "seeds": " ".join(map(str, result.summaries)),
-                "pairs": first.pairs if first else "",
-                "pairs_digest": first.pairs_digest if first else "",
-                "parameters": result.parameters or "",
-                "commit": first.conditions.commit if first else "",
-                "missing": result.missing or result.absent.get(cell.metric.key, ""),
-            }
-        )
+def _escape(text: str) -> str:
+    """Text for LaTeX; bold if it is bold in Markdown."""
+    bold = text.startswith("**")
+    text = text.strip("*")
+    for plain, tex in (
+        ("\\", r"\textbackslash{}"),
+        ("&", r"\&"),
+        ("%", r"\%"),
+        ("_", r"\_"),
+        ("#", r"\#"),
+        (NONE, "--"),
+    ):
+        text = text.replace(plain, tex)
+    return rf"\textbf{{{text}}}" if bold else text
+
+
+def as_csv(report: Report) -> str:
+    """Return one line per cell, with the conditions of its measurement."""
+    records = [_record(report, cell) for cell in report.cells]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
     writer.writeheader()
@@ -234,13 +195,48 @@ def as_csv(table: Table, results: dict[str, Measured], found: Sequence[Cell], sc
     return text.getvalue()
 
 
+def _record(report: Report, cell: Cell) -> dict[str, Any]:
+    result, against = report.results[cell.row.label], cell.against
+    first = result.first
+    return {
+        "table": report.table.id,
+        "row": cell.row.label,
+        "experiment": cell.row.experiment or "",
+        "metric": cell.metric.key,
+        "bin": cell.bin,
+        "published": _text(cell.published),
+        "measured": _text(cell.measured),
+        "difference": _text(cell.difference),
+        "origin": cell.origin,
+        "verdict": cell.verdict,
+        "tolerance": _text(cell.metric.within) if cell.verdict else "",
+        "reference": report.table.reference if against else "",
+        "against_reference": _text(against.mean if against else None),
+        "low": _text(against.low if against else None),
+        "high": _text(against.high if against else None),
+        "scale": report.scale if cell.measured is not None else "",
+        "protocol": first.protocol if first else "",
+        "data": f"{first.pictures} {first.split} {first.size} px" if first else "",
+        "seeds": " ".join(map(str, result.summaries)),
+        "pairs": first.pairs if first else "",
+        "pairs_digest": first.pairs_digest if first else "",
+        "parameters": result.parameters or "",
+        "commit": first.conditions.commit if first else "",
+        "missing": result.missing or result.absent.get(cell.metric.key, ""),
+    }
+
+
 def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
 def compared(table: Table, metric: Metric) -> bool:
-    """Whether there is a column of differences to the reference."""
+    """Return whether the metric has a column of differences from the reference."""
     return table.reference is not None and metric.is_paired
+
+
+def _has_intervals(report: Report) -> bool:
+    return any(cell.against for cell in report.cells)
 
 
 def _has_parameters(table: Table) -> bool:

@@ -1,4 +1,4 @@
-"""What a table adds to the dashboards of its runs: group and name, and a result table with the published numbers."""
+"""What a table adds to the W&B runs of its rows: group, name, and a table of published and measured numbers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ COLUMNS = (
 
 
 def overrides(table: Table, row: Row, seed: int) -> list[str]:
-    """Config overrides that put a run into the table's group, under the name of its row."""
+    """Return the config overrides that put a run into the table's group, under the name of its row."""
     name = f"{row.label} seed{seed}".replace("'", "\\'")
     return [f"logger.wandb.group={table.id}", f"logger.wandb.name='{name}'"]
 
 
 def log(table: Table, results: Mapping[str, Measured]) -> None:
-    """Add the table `results/<table>` to the W&B run of every row and seed that has one."""
+    """Add the table `results/<table>` to the W&B run of every row and seed that was logged there."""
     for row in table.rows:
         for seed, summary in results[row.label].summaries.items():
             folder = summary.folder.parent
@@ -39,7 +39,7 @@ def log(table: Table, results: Mapping[str, Measured]) -> None:
 
 
 def lines(table: Table, row: Row, seed: int, summary: EvaluationResults) -> list[list[Any]]:
-    """One line for each metric and bin of the table."""
+    """Return one line for each metric and bin, with the columns `COLUMNS`."""
     found = []
     for metric in table.metrics:
         for bin in table.bins:

@@ -1,4 +1,4 @@
-"""What is written for a table: Markdown, CSV, LaTeX, an HTML page, charts, pictures; and the index of all tables."""
+"""Write a table: Markdown, CSV, LaTeX, an HTML page, charts, pictures; and the index of all tables."""
 
 from __future__ import annotations
 
@@ -8,41 +8,33 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.tables import cells, claims, figures, footnotes, html_page, text_formats
-from inpaintlab.tables.results import Measured
+from inpaintlab.tables import figures, html_page, text_formats
+from inpaintlab.tables.report import Report
 from inpaintlab.tables.spec import Table
 from inpaintlab.utils.atomic_write import replacing, write_text
+from inpaintlab.visualization import line_chart
 
 REQUEST = "request.json"  # how a table was asked for, so that it can be rendered again
 
 
-def write_table(
-    folder: Path,
-    table: Table,
-    results: dict[str, Measured],
-    scale: str,
-    overrides: Sequence[str] = (),
-    chosen: Sequence[int] = (),
-) -> str:
-    """Write all forms of a table into `folder`; the Markdown is returned.
+def write_table(folder: Path, report: Report, chosen: Sequence[int] = ()) -> str:
+    """Write all forms of a table into `folder`; return the Markdown.
 
     Args:
-        results: by row label.
-        overrides: what was changed from the configs.
-        chosen: numbers of the pairs on the sheet of pictures.
+        chosen: numbers of the pairs on the sheet of pictures; see `figures.sheet`.
     """
-    comparable = cells.is_comparable(scale, overrides)
-    found = cells.cells(table, results, comparable)
-    below = footnotes.footnotes(table, results, scale, overrides, comparable=comparable)
-    answers, charts = claims.check(table, results), figures.curves(table, results)
-    text = text_formats.markdown(table, results, found, below, answers)
+    charts = figures.charts(report.table, report.results, report.differences)
+    text = text_formats.markdown(report)
     write_text(folder / "table.md", text)
-    write_text(folder / "table.csv", text_formats.as_csv(table, results, found, scale))
-    write_text(folder / "table.tex", text_formats.latex(table, results, found, below))
-    write_text(folder / "table.html", html_page.page(table, results, found, below, answers, charts))
-    for name, chart in charts.items():
-        write_text(folder / f"{name}.svg", chart)
-    sheet = figures.sheet(table, results, chosen)
+    write_text(folder / "table.csv", text_formats.as_csv(report))
+    write_text(folder / "table.tex", text_formats.latex(report))
+    embedded = {name: line_chart.encode(figure, "svg") for name, figure in charts.items()}
+    write_text(folder / "table.html", html_page.page(report, embedded))
+    for name, figure in charts.items():
+        for format in ("png", "pdf"):
+            with replacing(folder / f"{name}.{format}") as temporary:
+                temporary.write_bytes(line_chart.encode(figure, format))
+    sheet = figures.sheet(report.table, report.results, chosen)
     if sheet:
         with replacing(folder / "pictures.png") as temporary:
             sheet.save(temporary, optimize=True)
@@ -52,14 +44,14 @@ def write_table(
 def remember_request(
     folder: Path, id: str, scale: str, seeds: Sequence[int], overrides: Sequence[str], given: Mapping[str, Path]
 ) -> None:
-    """Note how the table in `folder` is made."""
+    """Write down how the table in `folder` was asked for."""
     request: dict[str, Any] = {"id": id, "scale": scale, "seeds": list(seeds), "overrides": list(overrides)}
     request["given"] = {label: str(path) for label, path in given.items()}
     write_text(folder / REQUEST, json.dumps(request, indent=1) + "\n")
 
 
 def read_requests(output: Path, id: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Folders below `output` in which the table was made, with what was asked for."""
+    """Yield the folders below `output` that hold the table, each with what was asked for."""
     for path in sorted((output / "tables").glob(f"*/{REQUEST}")):
         request = json.loads(path.read_text())
         if request["id"] == id:
@@ -67,11 +59,11 @@ def read_requests(output: Path, id: str) -> Iterator[tuple[Path, dict[str, Any]]
 
 
 def write_index(entries: Sequence[tuple[Path, Table, str]], path: Path) -> None:
-    """A page that links the tables.
+    """Write a page with links to the tables.
 
     Args:
         entries: folder, table and state of each.
-        path: of the page; the folders lie beside it.
+        path: of the page, in the same folder as the folders of the tables.
     """
     rows = "\n".join(
         f'<tr><td><a href="{escape(folder.name)}/table.html">{escape(folder.name)}</a></td>'

@@ -1,1 +1,1 @@
-"""Loggers and the dashboard."""
+"""Loggers, reading of their files, and the dashboard."""

@@ -1,111 +1,178 @@
-"""`inpaintlab dashboard`: curves, last samples and result tables of offline W&B runs, drawn without W&B's server."""
+"""Draw the curves, the last samples and the results of runs, from the files that every run writes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inpaintlab.errors import UserError
+from inpaintlab.tracking import csv_log
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw
-
-    from inpaintlab.tracking.offline_wandb import Run
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from numpy.typing import NDArray
 
 CURVES = (
     "train/total", "val/psnr/all", "val/ssim/all", "health/gradient_norm_generator", "health/feature_size",
     "health/not_finite", "train/score_fake", "train/score_real", "speed/pictures_per_second", "speed/waiting_for_data",
     "memory/process_gb", "memory/gpu_gb",
 )  # fmt: skip
-COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
-ACROSS, WIDTH, HEIGHT, EDGE, LINE = 3, 300, 170, 44, 15
+ACROSS = 3  # panels in a row
+WIDTH, HEIGHT, LINE = 4.0, 2.1, 0.2  # inches: of a panel, and of a line of text
+DPI = 100
 
 
-def draw(runs: Sequence[Run], curves: Sequence[str] = CURVES) -> Image.Image:
-    """One panel for each curve that any of the runs has, then the last samples of each run, then the results."""
-    from PIL import Image, ImageDraw
+@dataclass
+class Run:
+    """What a dashboard shows of a run.
+
+    Args:
+        name: in the legend.
+        curves: metric -> {batches: value}.
+        sample: the newest sheet of sample pictures, None if the run has written none.
+        results: evaluation -> metric -> the mean over all pairs.
+    """
+
+    name: str
+    curves: Mapping[str, Mapping[int, float]]
+    sample: Path | None = None
+    results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def find_runs(folders: Sequence[Path]) -> list[Path]:
+    """Return the folders of the runs at or below `folders`.
+
+    Raises:
+        UserError: if there are none.
+    """
+    found = sorted({path.parents[2] for folder in folders for path in folder.rglob(csv_log.PATTERN)})
+    if not found:
+        where = ", ".join(map(str, folders))
+        raise UserError(f"no run below {where}: expected folders with {csv_log.PATTERN}, which logger.csv=true writes")
+    return found
+
+
+def read_run(folder: Path, results: Mapping[str, Mapping[str, float]]) -> Run:
+    """Return what the folder of a run holds; `results` as in `Run`."""
+    samples = sorted((folder / "samples").glob("*.png"))
+    name = "/".join(folder.absolute().parts[-3:])  # experiment, scale with the digest of the config, seed
+    return Run(name, csv_log.read_curves(folder), samples[-1] if samples else None, results)
+
+
+def draw(runs: Sequence[Run], curves: Sequence[str] = CURVES) -> Figure:
+    """Return a figure: a panel for each curve that any run has, then the samples of each run, then the results.
+
+    Args:
+        curves: metrics to draw, in this order; those that no run has are left out.
+    """
+    import numpy as np
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    from inpaintlab.visualization.line_chart import STYLE
 
     shown = [name for name in curves if any(run.curves.get(name) for run in runs)]
-    sheets = [Image.open(steps[max(steps)]).convert("RGB") for run in runs if (steps := run.images.get("samples"))]
-    sheets = [sheet.resize((WIDTH, round(sheet.height * WIDTH / sheet.width))) for sheet in sheets[:ACROSS]]
-    results = _results(runs)
-    top = LINE * (len(runs) + 1)
-    below = top + math.ceil(len(shown) / ACROSS) * HEIGHT
-    under = below + max((sheet.height + LINE for sheet in sheets), default=0)
-    picture = Image.new("RGB", (ACROSS * WIDTH, under + LINE * (len(results) + 1)), "white")
-    pen = ImageDraw.Draw(picture)
-    for number, run in enumerate(runs):
-        text = f"{run.name}   group {run.group}   tags {', '.join(run.tags)}   run {run.id}"
-        pen.text((8, 6 + LINE * number), text, COLOURS[number % len(COLOURS)])
-    for number, name in enumerate(shown):
-        corner = (number % ACROSS * WIDTH, top + number // ACROSS * HEIGHT)
-        _panel(pen, corner, name, [run.curves.get(name, {}) for run in runs])
-    for number, sheet in enumerate(sheets):
-        pen.text((number * WIDTH + 8, below), f"samples: {runs[number].name}", COLOURS[number % len(COLOURS)])
-        picture.paste(sheet, (number * WIDTH, below + LINE))
-    left = 8
-    for column in zip(*results, strict=True):
-        for number, cell in enumerate(column):
-            pen.text((left, under + 6 + LINE * number), cell, "black")
-        left += round(max(pen.textlength(cell) for cell in column)) + 12
-    return picture
+    samples = {run.name: np.asarray(Image.open(run.sample).convert("RGB")) for run in runs if run.sample}
+    table = _results(runs)
+    sections: list[tuple[float, Callable[[SubFigure], None]]] = [  # height in inches, and what draws it
+        (LINE * (len(runs) + 1), lambda part: _draw_names(part, runs)),
+        (HEIGHT * math.ceil(len(shown) / ACROSS), lambda part: _draw_curves(part, runs, shown)),
+        (_height(list(samples.values())), lambda part: _draw_samples(part, samples)),
+        (1.4 * LINE * len(table), lambda part: _draw_results(part, table)),
+    ]
+    sections = [section for section in sections if section[0]]
+    heights = [height for height, _ in sections]
+    with rc_context(STYLE):
+        figure = Figure((ACROSS * WIDTH, sum(heights)), layout="constrained")
+        parts = figure.subfigures(len(sections), 1, squeeze=False, height_ratios=heights)
+        for (_, section), part in zip(sections, parts[:, 0], strict=True):
+            section(part)
+    return figure
 
 
-def _panel(pen: ImageDraw.ImageDraw, corner: tuple[int, int], name: str, curves: Sequence[dict[int, float]]) -> None:
-    left, top, right, bottom = corner[0] + EDGE, corner[1] + 20, corner[0] + WIDTH - 10, corner[1] + HEIGHT - 22
-    points = [(x, y) for curve in curves for x, y in curve.items() if math.isfinite(y)]
-    first, last = min(x for x, _ in points), max(x for x, _ in points)
-    low, high = min(y for _, y in points), max(y for _, y in points)
-    high = high if high > low else low + 1
-    pen.text((left, corner[1] + 4), name, "black")
-    pen.rectangle((left, top, right, bottom), outline="#bbbbbb")
-    for value, height in ((high, top), (low, bottom - 10)):
-        pen.text((corner[0] + 2, height), f"{value:.4g}", "#555555")
-    pen.text((left, bottom + 4), str(first), "#555555")
-    pen.text((right - 28, bottom + 4), str(last), "#555555")
-    for number, curve in enumerate(curves):
-        path = [
-            (
-                left + (x - first) / max(last - first, 1) * (right - left),
-                bottom - (y - low) / (high - low) * (bottom - top),
-            )
-            for x, y in sorted(curve.items())
-            if math.isfinite(y)
-        ]
-        colour = COLOURS[number % len(COLOURS)]
-        pen.line(path, fill=colour, width=2)
-        for x, y in path if len(path) < 10 else ():
-            pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=colour)
+def write_dashboard(runs: Sequence[Run], out: Path, curves: Sequence[str] = CURVES) -> None:
+    """Draw the runs into a PNG or PDF file.
+
+    Raises:
+        UserError: if the name of the file ends in something else.
+    """
+    from PIL import Image
+
+    from inpaintlab.utils.atomic_write import replacing
+    from inpaintlab.visualization.line_chart import encode
+
+    format = out.suffix.lower().removeprefix(".")
+    if format not in ("png", "pdf"):
+        raise UserError(f"--out must name a .png or .pdf file, got {out}")
+    content = encode(draw(runs, curves), format, DPI)
+    with replacing(out) as temporary:
+        if format == "pdf":
+            temporary.write_bytes(content)
+        else:
+            Image.open(BytesIO(content)).convert("RGB").quantize(255).save(temporary, optimize=True)  # a third as large
+
+
+# ---------------------------------------------------------------------- sections
+def _draw_names(part: SubFigure, runs: Sequence[Run]) -> None:
+    """The legend of all panels."""
+    from matplotlib.lines import Line2D
+
+    from inpaintlab.visualization.line_chart import line_style, plain_text
+
+    lines = [Line2D([], [], label=plain_text(run.name), **line_style(number)) for number, run in enumerate(runs)]
+    part.legend(handles=lines, loc="center left")
+
+
+def _draw_curves(part: SubFigure, runs: Sequence[Run], shown: Sequence[str]) -> None:
+    from inpaintlab.visualization.line_chart import Line, plot
+
+    for name, panel in zip(shown, _panels(part, len(shown)), strict=True):
+        curves = [(run.name, run.curves.get(name, {})) for run in runs]
+        plot(panel, [Line(run, list(curve), list(curve.values())) for run, curve in curves])
+        panel.set_title(name)
+
+
+def _draw_samples(part: SubFigure, samples: Mapping[str, NDArray[np.uint8]]) -> None:
+    for (name, picture), panel in zip(samples.items(), _panels(part, len(samples)), strict=True):
+        panel.imshow(picture)
+        panel.set_title(f"samples: {name}", fontsize="small")
+        panel.set_axis_off()
+
+
+def _draw_results(part: SubFigure, table: Sequence[Sequence[str]]) -> None:
+    panel = part.subplots()
+    panel.set_axis_off()
+    cells = panel.table(list(map(list, table[1:])), colLabels=list(table[0]), loc="center", edges="horizontal")
+    cells.auto_set_column_width(list(range(len(table[0]))))
+
+
+def _panels(part: SubFigure, count: int) -> list[Axes]:
+    """The first `count` panels of a grid with `ACROSS` columns; the others are removed."""
+    panels = list(part.subplots(math.ceil(count / ACROSS), ACROSS, squeeze=False).flat)
+    for panel in panels[count:]:
+        panel.remove()
+    return panels[:count]
+
+
+def _height(pictures: Sequence[NDArray[np.uint8]]) -> float:
+    """The height in inches of all sheets of samples, as wide as a panel each."""
+    heights = [WIDTH * picture.shape[0] / picture.shape[1] + LINE for picture in pictures]
+    return sum(max(heights[first : first + ACROSS]) for first in range(0, len(heights), ACROSS))
 
 
 def _results(runs: Sequence[Run]) -> list[list[str]]:
-    """A head for each kind of result table, and the lines of all runs."""
-    tables = [table for run in runs for table in run.tables.values()]
-    lines = [line for table in tables for line in table["data"]]
-    heads = {tuple(table["columns"]) for table in tables}
-    return [
-        [f"{v:.4f}" if isinstance(v, float) else "-" if v is None else str(v) for v in line]
-        for line in (*sorted(heads), *lines)
+    """The table of results with its head, a line per run and evaluation; [] if nothing was evaluated."""
+    metrics = list(dict.fromkeys(metric for run in runs for means in run.results.values() for metric in means))
+    lines = [
+        [run.name, evaluation, *(f"{means[metric]:.4f}" if metric in means else "-" for metric in metrics)]
+        for run in runs
+        for evaluation, means in run.results.items()
     ]
-
-
-def run(folders: Sequence[Path], out: Path, curves: Sequence[str] = CURVES) -> None:
-    """Read the runs below `folders` and write the picture.
-
-    Raises:
-        UserError: if no run has an offline log.
-    """
-    from inpaintlab.tracking import loggers, offline_wandb
-    from inpaintlab.utils.atomic_write import replacing
-
-    found = sorted({path.parents[1] for folder in folders for path in folder.rglob(str(loggers.RUN_ID))})
-    if not found:
-        raise UserError(f"no offline W&B run below {', '.join(map(str, folders))}; train with logger=wandb")
-    if out.suffix.lower() != ".png":
-        raise UserError(f"--out {out} must end in .png")
-    with replacing(out) as temporary:
-        picture = draw([offline_wandb.read(folder) for folder in found], curves)
-        picture.quantize(255).save(temporary, optimize=True)  # a third of the size
-    print(f"{len(found)} runs drawn to {out}")
+    return [["run", "evaluation", *metrics], *lines] if lines else []

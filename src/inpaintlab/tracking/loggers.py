@@ -1,8 +1,8 @@
-"""Where the numbers of a training go: CSV files always, Weights & Biases if asked; offline, into the run's folder.
+"""The loggers of a training: CSV files by default, Weights & Biases on request, offline and in the run's folder.
 
-All systems log under the same names, so that one dashboard serves a whole table: `train/<term>`, `train/score_fake` and
-`train/score_real`, `val/<metric>/<bin>`, `samples`, `speed/...`, `memory/...`, `health/...`, and one table
-`results/<table>` per evaluation. The axis is the number of batches.
+All systems log under the same names, so that one dashboard can show a whole table: `train/<term>`, `train/score_fake`
+and `train/score_real`, `val/<metric>/<bin>`, `samples`, `speed/...`, `memory/...`, `health/...`, and one table
+`results/<table>` per evaluation. The step is the number of batches.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from inpaintlab.errors import UserError
 from inpaintlab.utils.atomic_write import write_text
 from inpaintlab.utils.process import first_process
 
-RUN_ID = Path("wandb") / "id"  # in the folder of a run: a run that is resumed stays one run on the dashboard
+RUN_ID = Path("wandb") / "id"  # in the folder of a run, so that a resumed run stays one run on W&B's dashboard
 
 
 def make(config: dict[str, Any], folder: Path, run_config: dict[str, Any], facts: Mapping[str, Any]) -> list[Logger]:
-    """The loggers of a run.
+    """Return the loggers of a run.
 
     Args:
         config: the group `logger`.
         folder: of the run; nothing is written outside it.
-        run_config: the run's config, plain.
-        facts: what W&B shows beside it, the commit say.
+        run_config: the run's config, as plain data.
+        facts: shown by W&B together with the config, such as the commit.
     """
     loggers: list[Logger] = []
     if config["csv"]:
-        # A resumed run adds csv/version_1 and so on, so that nothing is overwritten.
+        # A resumed run writes csv/version_1 and so on, so that nothing is overwritten.
         loggers.append(CSVLogger(folder, name="csv", flush_logs_every_n_steps=1))
     if config["wandb"]:
         options = dict(config["wandb"])
@@ -45,7 +45,7 @@ def make(config: dict[str, Any], folder: Path, run_config: dict[str, Any], facts
 
 
 def close(loggers: Iterable[Logger]) -> None:
-    """End the W&B run, so that the next training of this process gets one of its own."""
+    """End the W&B run, so that the next training of this process starts its own."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()
@@ -54,10 +54,10 @@ def close(loggers: Iterable[Logger]) -> None:
 def log_results(
     config: dict[str, Any], folder: Path, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Add a result table to the W&B run of a training, if it has one and does not show the same table already.
+    """Add a result table to the W&B run of a training, unless there is no such run or it shows the same table already.
 
     Args:
-        config: the run's config, plain.
+        config: the run's config, as plain data.
         folder: of the run.
         name: of the table.
     """
@@ -74,13 +74,13 @@ def log_results(
 def _wandb(options: dict[str, Any], folder: Path, run_config: dict[str, Any]) -> WandbLogger:
     folder = folder.absolute()
     for variable in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_ARTIFACT_DIR"):
-        os.environ[variable] = str(folder / "wandb")  # of this run, also if the process has trained another before
+        os.environ[variable] = str(folder / "wandb")  # also if this process has trained another run before
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     (folder / "wandb").mkdir(parents=True, exist_ok=True)
     try:
         import wandb
 
-        settings = wandb.Settings(console="off", silent=True)  # offline, it warns at each resume
+        settings = wandb.Settings(console="off", silent=True)  # offline, W&B warns at each resume
         return WandbLogger(
             save_dir=folder,
             log_model=False,
@@ -96,7 +96,7 @@ def _wandb(options: dict[str, Any], folder: Path, run_config: dict[str, Any]) ->
 
 def _run_id(path: Path) -> str | None:
     if not first_process():
-        return None  # the first one logs
+        return None  # only the first process logs
     if not path.exists():
         write_text(path, secrets.token_hex(6))
     return path.read_text()

@@ -1,17 +1,41 @@
-"""Line charts as SVG text, a page of code in place of a plotting library."""
+"""Line charts, drawn by matplotlib without its global state."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
-from math import ceil, floor, isfinite, log10
+from io import BytesIO
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 
-WIDTH, HEIGHT = 720, 360
-LEFT, RIGHT, TOP, BOTTOM = 62, 190, 16, 46  # margins; the legend stands on the right
-# After Okabe and Ito, to be told apart by most readers.
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+SIZE = (7.2, 3.6)  # inches; two columns of most papers
+DPI = 200
+BAR = 2  # points (1/72 inch) between the bars of two lines
+FEW = 10  # a line with fewer points shows them as dots
+# After Okabe and Ito: most colour-blind readers can tell them apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#8c510a")
-DASHES = ("", "6 3", "2 3")  # when the colours repeat
+DASHES = ("solid", "dashed", "dotted")  # for lines after the colours are used up
+STYLE: dict[RcKeyType, object] = {
+    "font.size": 9.0,
+    "lines.linewidth": 1.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#dddddd",
+    "legend.frameon": False,
+    "pdf.fonttype": 42,  # TrueType: publishers refuse matplotlib's default, Type 3
+    "svg.hashsalt": "inpaintlab",  # the same chart is the same file
+}
+DATES = {"svg": "Date", "pdf": "CreationDate"}  # keys of the metadata that would differ between equal files
 
 
 @dataclass(frozen=True)
@@ -20,8 +44,8 @@ class Line:
 
     Args:
         label: in the legend.
-        x, y: its points.
-        low, high: ends of an interval at each point, if there is one.
+        x, y: its points; points with a value that is not finite are left out.
+        low, high: ends of an interval at each point; empty for a line without intervals.
     """
 
     label: str
@@ -31,87 +55,79 @@ class Line:
     high: Sequence[float] = field(default=())
 
 
-def svg(lines: Sequence[Line], x_label: str, y_label: str, *, logarithmic: bool = False) -> str:
-    """The chart, readable on a white page.
+def chart(lines: Sequence[Line], x_label: str, y_label: str, *, logarithmic: bool = False) -> Figure:
+    """Return a chart with its legend on the right.
 
     Args:
-        lines: at least one; values that are not finite are left out.
-        logarithmic: the vertical axis; values of 0 and below are left out, too.
+        logarithmic: the vertical axis; see `plot`.
     """
-    lines = [_drawable(line, logarithmic) for line in lines]
-    heights = [value for line in lines for values in (line.y, line.low, line.high) for value in values] or [1.0]
-    x0, x1 = _ends([x for line in lines for x in line.x] or [0.0], 0.02)
-    y0, y1 = _ends([log10(value) for value in heights] if logarithmic else heights, 0.05)
+    with rc_context(STYLE):
+        figure = Figure(SIZE, layout="constrained")
+        axes = figure.subplots()
+        plot(axes, lines, logarithmic=logarithmic)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        figure.legend(loc="outside right upper")
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # the layout is done; every later drawing would adjust it a little
+    return figure
 
-    def across(value: float) -> float:
-        return LEFT + (value - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT)
 
-    def down(value: float) -> float:
-        return HEIGHT - BOTTOM - ((log10(value) if logarithmic else value) - y0) / (y1 - y0) * (HEIGHT - TOP - BOTTOM)
+def plot(axes: Axes, lines: Sequence[Line], *, logarithmic: bool = False) -> None:
+    """Draw the lines, each with the style of its place in the sequence.
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        'font-family="sans-serif" font-size="12" fill="#222">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
-    ]
-    for tick in _ticks(x0, x1):
-        parts.append(_rule(across(tick), TOP, across(tick), HEIGHT - BOTTOM))
-        parts.append(_text(across(tick), HEIGHT - BOTTOM + 16, f"{tick:g}", "middle"))
-    for tick in _decades(y0, y1) if logarithmic else _ticks(y0, y1):
-        parts.append(_rule(LEFT, down(tick), WIDTH - RIGHT, down(tick)))
-        parts.append(_text(LEFT - 6, down(tick) + 4, f"{tick:g}", "end"))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x_label, "middle"))
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(_text(14, middle, y_label, "middle", f' transform="rotate(-90 14 {middle:.1f})"'))
+    Args:
+        logarithmic: the vertical axis; values of 0 and below, and all intervals, are left out.
+    """
+    if logarithmic:
+        axes.set_yscale("log")
     for number, line in enumerate(lines):
-        colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
-        style = f'stroke="{colour}" stroke-width="1.8" fill="none" stroke-dasharray="{dash}"'
-        points = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in zip(line.x, line.y, strict=True))
-        parts.append(f'<g><title>{escape(line.label)}</title><polyline points="{points}" {style}/>')
-        for x, low, high in zip(line.x, line.low, line.high, strict=True) if line.low else ():
-            parts.append(f'<path d="{_bar(across(x) + 3 * number, down(low), down(high))}" {style}/>')
-        height = TOP + 10 + 18 * number
-        parts.append(f'<path d="M{WIDTH - RIGHT + 12} {height}h22" {style}/>')
-        parts.append(_text(WIDTH - RIGHT + 40, height + 4, line.label, "start") + "</g>")
-    return "\n".join([*parts, "</svg>"]) + "\n"
+        points = _points(line, logarithmic)
+        x, y = [point[0] for point in points], [point[1] for point in points]
+        style, marker = line_style(number), "o" if len(points) < FEW else ""
+        axes.plot(x, y, marker=marker, markersize=3.5, label=plain_text(line.label), **style)
+        if line.low and not logarithmic and points:
+            _draw_intervals(axes, points, number)
+    axes.autoscale_view()
 
 
-def _drawable(line: Line, logarithmic: bool) -> Line:
-    bars = bool(line.low) and not logarithmic  # the ends of an interval may be negative
-    columns = (line.x, line.y, line.low, line.high) if bars else (line.x, line.y)
+def _draw_intervals(axes: Axes, points: Sequence[tuple[float, ...]], number: int) -> None:
+    """Draw the intervals of line `number`, beside those of the other lines, which may overlap with them."""
+    x, y = [point[0] for point in points], [point[1] for point in points]
+    # Rounding can move the mean of equal values out of their interval; a bar cannot have a negative length.
+    below = [max(0.0, y - low) for _, y, low, _ in points]
+    above = [max(0.0, high - y) for _, y, _, high in points]
+    colour = line_style(number)["color"]
+    aside = axes.transData + ScaledTranslation(BAR * number / 72, 0, axes.figure.dpi_scale_trans)
+    axes.errorbar(x, y, [below, above], fmt="none", ecolor=colour, elinewidth=1.0, capsize=2.0, transform=aside)
+    # Moved bars do not count for the range of the axes otherwise.
+    axes.update_datalim([(x, end) for x, _, *ends in points for end in ends])
+
+
+def line_style(number: int) -> dict[str, Any]:
+    """Return matplotlib's options for line `number` of a chart: its colour and dashes."""
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number // len(COLOURS) % len(DASHES)]}
+
+
+def plain_text(text: str) -> str:
+    """Return `text` so that matplotlib does not read the part between two dollar signs as a formula."""
+    return text.replace("$", r"\$")
+
+
+def encode(figure: Figure, format: str, dpi: int = DPI) -> bytes:
+    """Return the content of an image file; equal figures give equal bytes.
+
+    Args:
+        format: "svg", "png" or "pdf".
+        dpi: pixels per inch of a PNG.
+    """
+    with rc_context(STYLE), BytesIO() as file:
+        figure.savefig(file, format=format, dpi=dpi, metadata={DATES[format]: None} if format in DATES else {})
+        return file.getvalue()
+
+
+def _points(line: Line, logarithmic: bool) -> list[tuple[float, ...]]:
+    """The points (x, y), or (x, y, low, high), that can be drawn."""
+    columns = (line.x, line.y) if logarithmic or not line.low else (line.x, line.y, line.low, line.high)
     points = [point for point in zip(*columns, strict=True) if all(map(isfinite, point))]
-    kept = [point for point in points if point[1] > 0 or not logarithmic]
-    return Line(line.label, *([point[i] for point in kept] for i in range(len(columns))))
-
-
-def _ends(values: Sequence[float], margin: float) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    room = margin * (high - low) or 0.5 * abs(high) or 1.0
-    return low - room, high + room
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers between the ends, four to nine of them."""
-    step = 10 ** floor(log10((high - low) / 4))
-    step *= next(factor for factor in (1, 2, 2.5, 5, 10) if (high - low) / (step * factor) <= 8)
-    first = ceil(low / step)
-    return [round(k * step, 10) for k in range(first, floor(high / step) + 1)]
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """1, 2, 5 times the powers of ten between ends that are logarithms; with many powers, only these."""
-    factors = (1, 2, 5) if high - low < 3 else (1,)
-    ticks = [factor * 10.0**power for power in range(floor(low), ceil(high) + 1) for factor in factors]
-    return [tick for tick in ticks if low <= log10(tick) <= high]
-
-
-def _rule(x0: float, y0: float, x1: float, y1: float) -> str:
-    return f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" stroke="#ddd"/>'
-
-
-def _bar(x: float, low: float, high: float) -> str:
-    return f"M{x:.1f} {low:.1f}V{high:.1f}M{x - 3:.1f} {low:.1f}h6M{x - 3:.1f} {high:.1f}h6"
-
-
-def _text(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(text)}</text>'
+    return [point for point in points if point[1] > 0 or not logarithmic]

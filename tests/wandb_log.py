@@ -1,7 +1,8 @@
-"""Reads the log of an offline W&B run, without W&B's server: its config, curves and tables.
+"""Read the log of an offline W&B run without W&B's server: its config, curves and tables.
 
-A `.wandb` file has 7 bytes of header, then blocks of 32 KiB of records: 4 bytes of checksum, 2 of length, 1 of kind
-(whole, first, middle or last part), each whole one a protobuf `Record`.
+A `.wandb` file has a header of 7 bytes, then blocks of 32 KiB that hold parts of records. A part has a checksum (4
+bytes), a length (2 bytes), a kind (1 byte: whole, first, middle or last part) and its content; the parts of a record
+together are a protobuf `Record`. W&B does not document this format, so that only tests may depend on it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.errors import UserError
+from wandb.proto import wandb_internal_pb2
 
 BLOCK, HEADER = 32768, 7
 WHOLE, LAST = 1, 4
@@ -20,14 +21,14 @@ WHOLE, LAST = 1, 4
 
 @dataclass
 class Run:
-    """What the logs of one run hold; a run that was resumed has several.
+    """The content of all logs of a run; a resumed run has several.
 
     Args:
-        id, name, group, tags, config: as on a dashboard.
+        id, name, group, tags, config: as on W&B's dashboard.
         curves: metric -> {batches: value}.
         tables: name -> {"columns": [...], "data": [...]}.
         images: name -> {batches: file}.
-        ended: whether W&B has written the last log to its end, which it may do a moment after the training has ended.
+        ended: whether the last log is complete; W&B may finish it a moment after the training.
     """
 
     id: str = ""
@@ -42,27 +43,16 @@ class Run:
 
 
 def read(folder: Path) -> Run:
-    """All logs in the folder of a run.
-
-    Raises:
-        UserError: if there are none, or wandb is not installed.
-    """
-    logs = sorted(folder.glob("wandb/**/run-*.wandb"), key=lambda path: path.parent.name)
-    if not logs:
-        raise UserError(f"{folder} has no offline W&B log; train with logger=wandb")
+    """Read all logs in the folder of a run."""
     run = Run()
-    for log in logs:
+    for log in sorted(folder.glob("wandb/**/run-*.wandb"), key=lambda path: path.parent.name):
         _read(run, log)
     return run
 
 
 def _read(run: Run, log: Path) -> None:
-    try:
-        from wandb.proto import wandb_internal_pb2
-    except ModuleNotFoundError:
-        raise UserError("reading W&B logs needs the package wandb: pip install 'inpaintlab[wandb]'") from None
     for content in _records(log.read_bytes()):
-        record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
+        record = wandb_internal_pb2.Record()
         record.ParseFromString(content)
         if record.HasField("run"):
             about, run.ended = record.run, False
@@ -102,13 +92,13 @@ def _items(items: Iterable[Any]) -> dict[str, Any]:
 def _records(content: bytes) -> Iterator[bytes]:
     position, parts = HEADER, b""
     while position + HEADER <= len(content):
-        if BLOCK - position % BLOCK < HEADER:  # the rest of the block is empty
+        if BLOCK - position % BLOCK < HEADER:  # too little room for another header: padding
             position += BLOCK - position % BLOCK
             continue
         length, kind = int.from_bytes(content[position + 4 : position + 6], "little"), content[position + 6]
         begin = position + HEADER
         if begin + length > len(content):
-            return  # cut off by a kill
+            return  # the process was killed while it wrote
         parts += content[begin : begin + length]
         position = begin + length
         if kind in (WHOLE, LAST):
