@@ -108,7 +108,8 @@ def test_checkpoints_from_before_version_0_2_0_are_refused_in_one_sentence(saved
     content[checkpoint.KEY]["format"] = 1
     torch.save(content, saved)
     expected = (
-        f"{saved} was made before version 0.2.0; checkpoints and runs of earlier versions cannot be loaded: train again"
+        f"{saved} was made before version 0.2.0; checkpoints and runs of earlier versions cannot be loaded: train "
+        "again, or import the authors' weights again"
     )
     for read in (checkpoint.read, checkpoint.load):
         with pytest.raises(UserError) as caught:

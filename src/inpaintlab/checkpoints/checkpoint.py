@@ -75,7 +75,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if given == 1:
         raise UserError(
             f"{path} was made before version 0.2.0; checkpoints and runs of earlier versions cannot be loaded: train "
-            "again"
+            "again, or import the authors' weights again"
         )
     if given != FORMAT:
         raise UserError(f"{path} has checkpoint format {given}; this version reads format {FORMAT}")
