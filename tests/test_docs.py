@@ -55,6 +55,15 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target), f"{link}: {name(target)} has the anchors {sorted(anchors(target))}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_named_in_code_exist(page: Path) -> None:
+    if page.name == "CHANGELOG.md" or page.parent.name == "results":
+        return
+    for file in re.findall(r"`((?:[a-z_0-9]+/)+[\w.]+\.(?:py|yaml|md))`", page.read_text()):
+        if not re.search(r"(^|/)x[._]|/x/", file):
+            assert any((folder / file).exists() for folder in (ROOT, ROOT / "src" / "inpaintlab")), file
+
+
 def test_every_page_is_reached_from_the_readme() -> None:
     seen, todo = set[Path](), [ROOT / "README.md"]
     while todo:
