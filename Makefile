@@ -63,4 +63,4 @@ lock: ## pin the newest versions of all dependencies (needs uv)
 
 clean: ## remove the environment and caches; results in runs/ stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
-	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +

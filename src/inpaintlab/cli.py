@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 
 from inpaintlab import __version__
+from inpaintlab.errors import did_you_mean
 
 # name -> (module of `inpaintlab.commands`, purpose)
 COMMANDS = {
@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the sub-command that the command line names."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: inpaintlab COMMAND ...\n")
@@ -35,8 +35,7 @@ def main() -> None:
         return
     name = arguments[0]
     if name not in COMMANDS:
-        nearest = difflib.get_close_matches(name, COMMANDS, 1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        print(f"error: unknown command {name!r}{hint} Commands: {', '.join(COMMANDS)}", file=sys.stderr)
+        hint = did_you_mean(name, COMMANDS) or "."
+        print(f"error: unknown command {name!r}{hint} Expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
     importlib.import_module(f"inpaintlab.commands.{COMMANDS[name][0]}").main(arguments[1:])
