@@ -36,7 +36,7 @@ def test_every_experiment_composes_and_instantiates(experiment: str, scale: str)
             f"scale={scale}",
             "+data.root=/nowhere" if scale == "demo" else "data.root=/nowhere",
             "weights.vgg16=random",
-            *(["init_from=/nowhere"] if experiment.endswith("finetune") else []),
+            "init_from=/nowhere",  # some experiments require one
         ]
     )
     assert config.name == experiment

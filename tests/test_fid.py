@@ -74,7 +74,7 @@ def test_fewer_pictures_than_features_lose_no_digits() -> None:
     shift[0] = 0.25
     assert fid.frechet(a, a) < 1e-9
     assert fid.frechet(a, a + shift) == pytest.approx(0.25**2, rel=1e-9)
-    with pytest.raises(UserError, match="two pictures or more in every bin, not 1 and 20"):
+    with pytest.raises(UserError, match="at least 2 pictures in each bin, got 1 and 20"):
         fid.frechet(a[:1], a)
 
 

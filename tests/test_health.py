@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import DictConfig
+from systems import SYSTEMS, small_run
 from torch import nn
 
 from inpaintlab.checkpoints import checkpoint
+from inpaintlab.config.compose import compose_config
 from inpaintlab.errors import UserError
 from inpaintlab.papers.msanet import MSANet
 from inpaintlab.training.health import (
@@ -150,10 +152,9 @@ def test_continue_leaves_the_broken_step_out(compose: Compose, monkeypatch: pyte
     assert "health/not_finite" in log
 
 
-@pytest.mark.parametrize("experiment", ["msanet_places2", "lbam_paris", "pconv_places2"])
-def test_sound_trainings_are_not_stopped(compose: Compose, experiment: str) -> None:
-    size = "data.geometry.size=128" if experiment != "msanet_places2" else "data.geometry.size=32"
-    folder = run_training(compose(size, "batches=8", experiment=experiment))
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_sound_trainings_are_not_stopped(tiny: list[str], system: str) -> None:
+    folder = run_training(compose_config([*tiny, "batches=8", *small_run(system)]))
     last = checkpoint.read(folder / "checkpoints" / checkpoint.LAST)
     assert last["health"]["health/problems"] == 0
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from inpaintlab.checkpoints import checkpoint
+from inpaintlab.checkpoints.authors import systems_with_released_weights
 from inpaintlab.commands import import_weights
 from inpaintlab.config.compose import compose_config
 from inpaintlab.config.run_folder import run_folder
@@ -49,7 +50,7 @@ def test_wrong_files_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     assert call("lbam", str(tmp_path / "wrong.pth"), "--out", str(tmp_path / "x.ckpt")) == 1
     assert "missing: dc1.conv.weight" in capsys.readouterr().err
     assert call("msanet", str(tmp_path / "wrong.pth"), "--out", str(tmp_path / "x.ckpt")) == 1
-    message = "system must be one of csa, deepfill_v1, gconv, lbam"
+    message = f"system must be one of {', '.join(systems_with_released_weights())}"
     assert message in capsys.readouterr().err
     (tmp_path / "there.ckpt").write_text("mine")
     assert call("lbam", str(tmp_path / "wrong.pth"), "--out", str(tmp_path / "there.ckpt")) == 1

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import DictConfig
+from systems import one_of_each_kind, small_run
 
 from inpaintlab.checkpoints import checkpoint
 from inpaintlab.config.run_folder import run_folder
@@ -26,27 +27,6 @@ from inpaintlab.utils import process
 from inpaintlab.utils.atomic_write import locked
 
 Compose = Callable[..., DictConfig]
-# One experiment for each kind of system; every test with a real kill runs with all of them.
-KINDS_OF_SYSTEM = ("msanet_places2_mum", "lbam_paris", "deepfill_v1_places2", "csa_celeba_irregular")
-SMALL = {
-    "lbam_paris": [
-        "data.geometry.size=128",
-        "data.batch_size=4",
-        "model.discriminator.layers=5",
-        "model.discriminator.width=0.25",
-    ],
-    "deepfill_v1_places2": [
-        "data.geometry.size=64",
-        "model.discriminator.local_size=32",
-        "model.generator_every=6",  # five discriminator steps to one generator step
-    ],
-    "csa_celeba_irregular": [  # two discriminators, one of the features of an untrained VGG-16
-        "data.geometry.size=64",
-        "model.discriminator.feature=patch",
-        "model.vgg={_target_: inpaintlab.checkpoints.pretrained_files.vgg16, source: random, layers: [pool3, relu4_3],"
-        " normalise: true}",
-    ],
-}
 TWO_PROCESSES = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.log_every=1", "data.workers=1"]
 
 
@@ -182,15 +162,15 @@ def wait_for_batch(process: subprocess.Popen[bytes], folder: Path, batch: int) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("experiment", KINDS_OF_SYSTEM)
+@pytest.mark.parametrize("system", one_of_each_kind())
 def test_terminated_and_killed_runs_end_like_undisturbed_ones(
-    tiny: list[str], tmp_path: Path, experiment: str, processes: int
+    tiny: list[str], tmp_path: Path, system: str, processes: int
 ) -> None:
     """SIGTERM to all processes of the job, as schedulers send it, then a power cut; both at random moments."""
     length = 16
-    overrides = [f"experiment={experiment}", *tiny, f"batches={length}", "data.workers=1", "trainer.checkpoint_every=5"]
-    overrides = [*overrides, *SMALL.get(experiment, []), *(TWO_PROCESSES if processes == 2 else [])]
-    rng = random.Random(f"{experiment} {processes}")
+    overrides = [*tiny, f"batches={length}", "data.workers=1", "trainer.checkpoint_every=5", *small_run(system)]
+    overrides = [*overrides, *(TWO_PROCESSES if processes == 2 else [])]
+    rng = random.Random(f"{system} {processes}")
     assert start(overrides, tmp_path / "whole").wait(timeout=200) == 0
     (whole,) = (tmp_path / "whole").glob("*/*/seed0")
 

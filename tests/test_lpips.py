@@ -61,7 +61,7 @@ def test_a_column_measures_one_picture(state: dict[str, torch.Tensor]) -> None:
     assert column.compute(result, truth) == pytest.approx(float(network(*pictures())), rel=1e-4)
     assert not column.higher_is_better
     assert column.is_mean
-    with pytest.raises(UserError, match="32x32 or larger"):
+    with pytest.raises(UserError, match="at least 32x32 pixels, got"):
         column.compute(np.zeros((31, 40, 3), np.uint8), np.zeros((31, 40, 3), np.uint8))
 
 

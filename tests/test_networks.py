@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 import inpaintlab.networks
 from inpaintlab.checkpoints.authors import systems_with_released_weights
+from inpaintlab.errors import UserError
 from inpaintlab.image import inpaint
 from inpaintlab.networks.authors_weights import AuthorsWeights
 from inpaintlab.networks.generator import InpaintingGenerator
@@ -23,11 +24,16 @@ SYSTEMS = [
 ]
 
 
-def small(system: str) -> InpaintingGenerator:
+def build_of(system: str) -> type[InpaintingGenerator]:
+    found: type[InpaintingGenerator] = importlib.import_module(f"inpaintlab.networks.{system}").Generator
+    return found
+
+
+def small(system: str, **chosen: str) -> InpaintingGenerator:
     torch.manual_seed(0)
-    build: type[InpaintingGenerator] = importlib.import_module(f"inpaintlab.networks.{system}").Generator
-    options = {"width": 0.25, "levels": 5}
-    return build(**{name: value for name, value in options.items() if name in inspect.signature(build).parameters})
+    build, options = build_of(system), {"width": 0.25, "levels": 5}
+    known = inspect.signature(build).parameters
+    return build(**{name: value for name, value in options.items() if name in known}, **chosen)
 
 
 def pictures(multiple: int, height: int = 4, width: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,17 +100,30 @@ def test_no_hole_and_all_hole_are_finite(system: str, value: float) -> None:
 
 
 # ---------------------------------------------------------------------- cross-breeding
+def that_take(option: str, value: str) -> list[str]:
+    """The systems whose generator has this option and accepts this value for it."""
+    found = []
+    for system in SYSTEMS:
+        if option in inspect.signature(build_of(system)).parameters:
+            try:
+                small(system, **{option: value})
+            except UserError:
+                continue
+            found.append(system)
+    return found
+
+
 @pytest.mark.parametrize("mask_update", ["max_pool", "resized", "partial", "learnable"])
-@pytest.mark.parametrize("system", ["msanet", "lbam"])
+@pytest.mark.parametrize("system", that_take("mask_update", "learnable"))
 def test_any_mask_update_fits_a_network_that_takes_one(system: str, mask_update: str) -> None:
     torch.manual_seed(0)
-    build = importlib.import_module(f"inpaintlab.networks.{system}").Generator
+    build = build_of(system)
     own, bred = build(width=0.25), build(width=0.25, mask_update=mask_update)
     bred.load_state_dict(own.state_dict(), strict=False)
     image, hole = pictures(own.multiple, 1, 1)
     image, hole = (F.interpolate(x, (128, 128)) for x in (image, hole))
     output = bred(image, hole).image
-    same = mask_update == {"msanet": "max_pool", "lbam": "learnable"}[system]
+    same = mask_update == inspect.signature(build).parameters["mask_update"].default
     assert torch.equal(output, own(image, hole).image) == same
     output.square().mean().backward()
     learned = [p for name, p in bred.named_parameters() if "mask" in name and "reverse" not in name]
@@ -113,16 +132,13 @@ def test_any_mask_update_fits_a_network_that_takes_one(system: str, mask_update:
 
 
 @pytest.mark.parametrize("attention", ["contextual", "csa", "none"])
-@pytest.mark.parametrize("system", ["deepfill_v1", "gconv", "csa"])
+@pytest.mark.parametrize("system", that_take("attention", "csa"))
 def test_any_patch_attention_takes_the_place_of_any_other(system: str, attention: str) -> None:
     outputs, image, hole = [], torch.rand(2, 3, 64, 96), torch.zeros(2, 1, 64, 96)
     hole[0, :, 10:50, 20:70], hole[1, :, 30:60, :40] = 1, 1
     for chosen in (attention, "none"):
         torch.manual_seed(0)
-        options = {"levels": 5} if system == "csa" else {}
-        network = importlib.import_module(f"inpaintlab.networks.{system}").Generator(
-            width=0.25, attention=chosen, **options
-        )
+        network = small(system, attention=chosen)
         network.keep_attention = True
         output = network.eval()(image, hole)
         assert ("flow" in output.attention) == (chosen != "none")

@@ -7,16 +7,17 @@ from typing import Any, ClassVar
 import lightning.pytorch as pl
 import pytest
 import torch
+from hydra.utils import instantiate
+from systems import SYSTEMS, small_run
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from inpaintlab.batch import Batch, Output
+from inpaintlab.config.compose import compose_config
 from inpaintlab.errors import UserError
 from inpaintlab.losses.adversarial import Hinge
 from inpaintlab.losses.reconstruction import distance
 from inpaintlab.networks.generator import InpaintingGenerator
-from inpaintlab.networks.msanet import Generator
-from inpaintlab.papers.msanet import MSANet
 from inpaintlab.training.module import InpaintingModule
 from inpaintlab.training.step import StepOptions
 
@@ -252,58 +253,28 @@ def test_randomness_of_a_step_depends_on_seed_and_batch_only() -> None:
     assert not set(seen[10:]) & set(seen[:4])
 
 
-# ---------------------------------------------------------------------- MSA-Net
-def msanet(weights: dict[str, float], **options: Any) -> MSANet:
+# ---------------------------------------------------------------------- all systems
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_each_term_of_a_system_alone_has_a_gradient(tiny: list[str], system: str) -> None:
+    config = compose_config([*tiny, *small_run(system)])
     torch.manual_seed(0)
-    return MSANet(generator=Generator(width=0.25), loss_weights=weights, optimizer_g=sgd, **options)
-
-
-@pytest.mark.parametrize("term", MSANet.terms)
-def test_each_term_of_msanet_alone_moves_the_generator(term: str) -> None:
-    module = msanet({name: float(name == term) for name in MSANet.terms})
-    before = snapshot(module)
-    train(module)
-    assert moved(module, before) == {"generator"}
-    assert module.logged["train/feature_rms"] > 0
-
-
-def test_msanet_compares_with_the_features_of_the_original_and_trains_through_both_passes() -> None:
-    module, data = msanet({"l2": 1.0, "perceptual": 1.0, "style": 1.0}), batch()
-    output = module(data.image, data.hole)
-    target = module(data.image, torch.zeros_like(data.hole))
-    terms = module.generator_terms(data, output)
-    expected = sum(distance(f, t) for f, t in zip(output.features[:3], target.features[:3], strict=True))
-    torch.testing.assert_close(terms["perceptual"], expected)
-    torch.testing.assert_close(terms["l2"], (output.image - data.image).square().mean())
-    both = torch.autograd.grad(terms["perceptual"], module.generator.downs[0][0].weight, retain_graph=True)[0]
-    detached = sum(distance(f, t.detach()) for f, t in zip(output.features[:3], target.features[:3], strict=True))
-    one = torch.autograd.grad(detached, module.generator.downs[0][0].weight)[0]
-    assert not torch.allclose(both, one)
-
-
-def test_without_a_hole_the_feature_terms_vanish() -> None:
-    module, data = msanet({"l2": 1.0, "perceptual": 1.0, "style": 1.0}, layers=4), batch()
-    data = Batch(data.image, torch.zeros_like(data.hole))
+    module = instantiate(config.model, _convert_="all")
+    size = config.data.geometry.size
+    hole = torch.zeros(2, 1, size, size)
+    hole[..., size // 4 : size // 2, size // 4 : size // 2] = 1
+    data = Batch(torch.rand(2, 3, size, size), hole, ("a", "b"))
     terms = module.generator_terms(data, module(data.image, data.hole))
-    assert terms["perceptual"] == terms["style"] == 0
-    assert terms["l2"] > 0
+    weighted = {name for name, weight in module.loss_weights.items() if weight} - {"adversarial"}
+    assert weighted <= set(terms) <= set(module.terms)
+    weights = list(module.generator.parameters())
+    for name, term in terms.items():
+        gradients = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
+        sizes = [gradient.abs().max() for gradient in gradients if gradient is not None]
+        assert torch.isfinite(term), name
+        assert max(sizes) > 0, name
 
 
-def test_msanet_options_name_the_known_ones() -> None:
-    weights = {"l2": 1.0, "perceptual": 1.0, "style": 1.0}
-    for options, message in (
-        ({"norm": "l1"}, "mse, literal"),
-        ({"l2_on": "hole"}, "raw, composite"),
-        ({"layers": 5}, "1 to 4"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            msanet(weights, **options)
-    composite = msanet(weights, l2_on="composite")
-    output = composite(batch().image, batch().hole)
-    whole = msanet(weights).generator_terms(batch(), output)["l2"]
-    assert composite.generator_terms(batch(), output)["l2"] < whole
-
-
+# ---------------------------------------------------------------------- checkpoints and precision
 def test_weights_that_are_not_finite_are_never_saved() -> None:
     module = gan()
     with torch.no_grad():

@@ -10,9 +10,10 @@ import torch
 from test_papers import moved, snapshot, train
 
 from inpaintlab.batch import Batch, Output
+from inpaintlab.image import composite
 from inpaintlab.losses.adversarial import Wasserstein, gradient_penalty
 from inpaintlab.losses.feature import perceptual, style
-from inpaintlab.losses.reconstruction import distance, masked_l1
+from inpaintlab.losses.reconstruction import distance, masked_l1, total_variation
 from inpaintlab.networks import lbam, pconv
 from inpaintlab.networks.extractors.vgg import Vgg16
 from inpaintlab.papers.lbam import LBAM
@@ -128,3 +129,36 @@ def test_pconv_terms_by_hand() -> None:
     same = make_pconv(dict.fromkeys(PConv.terms, 1.0)).generator_terms(data, Output(data.image))
     assert same["hole"] == same["valid"] == same["perceptual"] == same["style"] == 0
     assert same["tv"] > 0
+
+
+@pytest.mark.parametrize("build", [lbam.Generator, pconv.Generator])
+def test_each_loss_alone_reaches_the_first_and_the_last_weights(build: Callable[..., torch.nn.Module]) -> None:
+    torch.manual_seed(0)
+    generator, critic, vgg = build(width=0.125), lbam.Discriminator(width=0.125), Vgg16("random")
+    image, hole = torch.rand(1, 3, 256, 256), torch.zeros(1, 1, 256, 256)
+    hole[..., 60:190, 80:200] = 1
+    output = generator(image, hole).image
+    filled = composite(image, output, hole)
+    with torch.no_grad():
+        targets = vgg(image)
+    features, features_filled = vgg(output), vgg(filled)
+    terms = {
+        "l1": distance(output, image, "l1"),
+        "hole": masked_l1(output, image, hole),
+        "valid": masked_l1(output, image, 1 - hole),
+        "perceptual": perceptual(features, targets),
+        "perceptual, l1, composite": perceptual(features_filled, targets, "l1"),
+        "style": style(features, targets),
+        "style, literal": style(features, targets, "literal"),
+        "style, composite": style(features_filled, targets),
+        "tv": total_variation(filled, hole),
+        "adversarial": Wasserstein().generator([critic(output, hole)]),
+        "adversarial, released": Wasserstein("authors").generator([critic(output, hole)]),
+    }
+    weights = [p for p in generator.parameters() if p.dim() == 4]
+    for name, term in terms.items():
+        assert torch.isfinite(term), name
+        gradients = torch.autograd.grad(term, weights, retain_graph=True)
+        assert all(torch.isfinite(g).all() for g in gradients), name
+        assert gradients[0].abs().sum() > 0, name
+        assert gradients[-1].abs().sum() > 0, name

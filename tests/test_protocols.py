@@ -164,6 +164,11 @@ def test_levels_of_known_pixels_are_those_of_the_truth() -> None:
     assert protocols.LEVELS["rounded"](np.array([0.999], np.float32)) == [255]
 
 
+def test_unknown_levels_are_refused() -> None:
+    with pytest.raises(UserError, match="levels must be one of rounded, truncated, exact; got 'round'"):
+        protocols.Column(image_metrics.psnr, True, "dB", levels="round")
+
+
 def test_several_protocols_in_one_pass() -> None:
     one = cases()[0]
     both = protocols.find(["standard", "rn", "deepfill"])
@@ -181,6 +186,6 @@ def test_several_protocols_in_one_pass() -> None:
 
 def test_edgeconnects_window_needs_larger_pictures() -> None:
     small = np.zeros((50, 60, 3), np.uint8)
-    with pytest.raises(UserError, match="51x51 or larger"):
+    with pytest.raises(UserError, match="at least 51x51 pixels, got"):
         authors_scripts.edgeconnect_ssim(small, small)
     assert authors_scripts.edgeconnect_l1_percent(small, small) == 0

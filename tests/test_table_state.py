@@ -41,7 +41,7 @@ def results(output: Path, id: str, scale: str, measured: dict[str, str]) -> None
 def test_states_follow_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INPAINTLAB_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    table, study, counted = (spec.read(id) for id in ("msanet.table4", "lbam.user_study", "msanet.table1"))
+    table, kinds = spec.read("msanet.table4"), {table.kind: table for table in map(spec.read, spec.known())}
     monkeypatch.setattr(status.paths, "experiments", lambda: tmp_path)  # nothing committed
     assert status.of(table, tmp_path).word == "not measured"
     assert status.of(table, tmp_path).command == "make reproduce-table TABLE=msanet.table4"
@@ -54,8 +54,8 @@ def test_states_follow_what_is_measured(tmp_path: Path, monkeypatch: pytest.Monk
     known = status.of(table, tmp_path)
     assert (known.word, known.rows, known.command) == ("measured", (6, 6), "")
     assert known.missing == ("data places2 (data.root=PICTURES)",)
-    assert status.of(study, tmp_path).word == "quoted only"
-    assert status.of(counted, tmp_path).word == "counted"
+    assert status.of(kinds["quoted"], tmp_path).word == "quoted only"
+    assert status.of(kinds["parameters"], tmp_path).word == "counted"
 
 
 def test_missing_weights_and_systems_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

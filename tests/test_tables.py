@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra.utils import get_method
 from omegaconf import DictConfig
 from records import evaluation_results
 
@@ -47,6 +48,8 @@ def test_every_spec_names_what_exists(id: str) -> None:
         }
         for bin in table.bins:
             assert bin in (*bins.IRREGULAR, "all", "fixed25", "center")
+    if table.kind == "parameters":
+        assert callable(get_method(table.count))
 
 
 def test_published_means_of_table_6_fit_the_ablation_tables() -> None:
@@ -91,6 +94,7 @@ def test_rows_shared_by_two_tables_are_one_run_with_one_published_value() -> Non
         ({"protocol": "rm"}, "x.yaml: metric protocol must be one of standard"),
         ({"metrics": {"fid": {"label": "FID", "decimals": 3}}}, ""),
         ({"protocol": "deepfill", "metrics": {"tv_pct": {"label": "TV", "decimals": 1}}}, ""),
+        ({"kind": "parameters"}, "must give `count`"),
         ({"title": None}, ""),
     ],
 )

@@ -24,8 +24,8 @@ def from_released(
     """Return our generator with the weights that a paper's authors published, in eval mode, on the CPU.
 
     Args:
-        system: one of `systems_with_released_weights`; "deepfill_v1" and "gconv" take the authors' TensorFlow weights
-            and those of PyTorch codes.
+        system: one of `systems_with_released_weights`. If several codes released weights of a system, the names of
+            the entries tell which one `source` is from.
         source: the authors' checkpoint (see `weight_files.read`) or its state dict.
         swap_colours: for networks that work on BGR: whether to reverse the channels of inputs and outputs. By default
             they are reversed if the filters have TensorFlow's layout, (height, width, in, out).

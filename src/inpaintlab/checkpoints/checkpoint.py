@@ -33,7 +33,7 @@ class Restored:
 
     Args:
         generator: on the requested device.
-        system: for example "msanet".
+        system: the name of its model config.
         config: the resolved training config, plain data.
         batches: number of batches that it was trained for.
         path: the checkpoint.

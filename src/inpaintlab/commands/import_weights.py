@@ -1,4 +1,4 @@
-"""Convert a checkpoint that a paper's authors published: `inpaintlab import lbam FILE --out lbam.ckpt`."""
+"""Convert a checkpoint that a paper's authors published: `inpaintlab import SYSTEM FILE --out NEW.ckpt`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inpaintlab.utils.process import run_program
 def parser() -> ArgumentParser:
     """Return the command line; imports nothing heavy."""
     p = ArgumentParser("inpaintlab import", description=__doc__)
-    p.add_argument("system", help="whose weights: csa, deepfill_v1, gconv, lbam")
+    p.add_argument("system", help="the system whose authors published the weights; an unknown name lists them")
     p.add_argument(
         "file",
         type=Path,

@@ -15,7 +15,7 @@ from inpaintlab.utils.process import run_program
 def parser() -> ArgumentParser:
     """The command line; built without importing anything heavy."""
     p = ArgumentParser("inpaintlab table", description="Reproduce a table: train what is missing, evaluate, render.")
-    p.add_argument("table", nargs="?", help="msanet.table3, say")
+    p.add_argument("table", nargs="?", help="id of the table, as --list prints it")
     p.add_argument("overrides", nargs="*", help="config overrides for all rows; seed=0,1,2 trains each row three times")
     p.add_argument("--scale", default="demo", help="demo (minutes on a laptop) or paper (the real data and lengths)")
     p.add_argument("--jobs", type=int, help="train the rows in processes of their own, so many at once")

@@ -1,1 +1,1 @@
-"""Picture metrics by protocol and the evaluation of a generator on fixed pairs."""
+"""Metrics of inpainted pictures, and the protocols that define them."""

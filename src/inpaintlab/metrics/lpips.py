@@ -1,6 +1,6 @@
-"""LPIPS 0.1 (Zhang et al., CVPR 2018): distance of AlexNet's features, each channel weighted as people judged.
+"""LPIPS 0.1 (Zhang et al., CVPR 2018): distance of AlexNet features, with channel weights fitted to human judgements.
 
-The weights of the channels come with torchmetrics; those of AlexNet the caller brings. Nothing is downloaded.
+The channel weights come with torchmetrics. The caller provides those of AlexNet; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from inpaintlab.metrics.protocols import Column
 from inpaintlab.networks.extractors.weight_checks import UNTRAINED, require_entries, require_random
 
 KEY = "lpips"
-LEAST = 32  # pixels a side: AlexNet leaves nothing of smaller pictures
-# Name in torchvision's state dict, maps out and in, kernel, stride, padding, and whether the input is pooled first.
+LEAST = 32  # pixels per side; AlexNet reduces smaller pictures to nothing
+# Name in torchvision's state dict, output and input channels, kernel, stride, padding, whether a pooling precedes.
 LAYERS = (
     ("features.0", 64, 3, 11, 4, 2, False),
     ("features.3", 192, 64, 5, 1, 2, True),
@@ -33,14 +33,15 @@ HEADS = Path(torchmetrics.__file__).parent / "functional" / "image" / "lpips_mod
 
 
 class Lpips(nn.Module):
-    """The distance of two pictures.
+    """Perceptual distance of pictures; lower is better.
 
     Args:
-        weights: torchvision's state dict of AlexNet, or "random" for untrained weights, always the same ones.
-        origin: where the weights are from, for the record.
+        weights: torchvision's state dict of AlexNet, or "random" for untrained weights from a fixed seed.
+        origin: where the weights come from, for the record of the evaluation.
 
     Raises:
-        UserError: if an entry of the weights is missing or of another shape.
+        UserError: if an entry of the weights is missing or has another shape.
+        ValueError: if `weights` is a string other than "random".
     """
 
     shift: Tensor
@@ -63,7 +64,7 @@ class Lpips(nn.Module):
             self.register_buffer(f"head{place}", heads[f"lin{place}.model.1.weight"])
 
     def features(self, pictures: Tensor) -> list[Tensor]:
-        """After each ReLU, scaled to length 1 along the channels; of pictures (N, 3, H, W) in [0, 1]."""
+        """Return the features after each ReLU, normalised over the channels, of pictures (N, 3, H, W) in [0, 1]."""
         x, found = (2 * pictures - 1 - self.shift) / self.scale, []
         for place, (_, _, _, _, stride, padding, pooled) in enumerate(LAYERS):
             x = F.max_pool2d(x, 3, 2) if pooled else x
@@ -74,7 +75,7 @@ class Lpips(nn.Module):
 
     @torch.no_grad()
     def forward(self, result: Tensor, truth: Tensor) -> Tensor:
-        """Distances (N,) of pictures (N, 3, H, W) in [0, 1]."""
+        """Return the distances (N,) of pictures (N, 3, H, W) in [0, 1]."""
         pairs = zip(self.features(result), self.features(truth), strict=True)
         parts = [
             F.conv2d((a - b).square(), self.get_buffer(f"head{place}")).mean((1, 2, 3))
@@ -84,7 +85,7 @@ class Lpips(nn.Module):
 
 
 def column(network: Lpips) -> Column:
-    """The metric of one picture, for `evaluation.evaluate`: picture by picture, so that no batch changes it."""
+    """Return LPIPS as a column of a protocol. It is computed picture by picture, so it does not depend on the batch."""
 
     def compute(result: Picture, truth: Picture) -> float:
         require(result, truth, LEAST)

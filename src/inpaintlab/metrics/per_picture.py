@@ -1,4 +1,4 @@
-"""What is kept per picture, as a torchmetrics metric: gathered from all processes, every picture exactly once."""
+"""A torchmetrics metric that gathers one tensor per picture from all processes, each picture exactly once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 class PerPicture(Metric):
-    """A tensor per picture; nothing is averaged, so any mean can be taken later."""
+    """Keeps a tensor per picture. Nothing is averaged, so that any statistic can be computed later."""
 
     full_state_update = False
     number: list[Tensor]
@@ -26,14 +26,14 @@ class PerPicture(Metric):
         """Add a picture.
 
         Args:
-            number: its place among all pictures.
-            values: of the same shape and type for all of them.
+            number: index of the picture among all pictures.
+            values: of the same shape and dtype for all pictures.
         """
         self.number.append(torch.tensor([number], device=self.device))
         self.values.append(values.detach().to(self.device)[None])
 
     def compute(self) -> dict[int, Tensor]:
-        """By picture number, in order, on the CPU; a picture that was added twice counts once."""
+        """Return the tensors by picture number, in order and on the CPU. A picture that was added twice counts once."""
         if isinstance(self.number, list) and not self.number:
             return {}
         numbers, values = dim_zero_cat(self.number).tolist(), dim_zero_cat(self.values).cpu()

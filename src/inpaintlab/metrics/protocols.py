@@ -1,5 +1,8 @@
-"""Metric protocols by name. The same pictures give an SSIM of 0.61 or 0.81 depending on the convention, so a
-number is worth nothing without the name of its protocol."""
+"""Metric protocols by name.
+
+Conventions matter: the same pictures have an SSIM of 0.61 or of 0.81. A number is only meaningful together with its
+protocol.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from inpaintlab.image import to_uint8
 from inpaintlab.metrics import authors_scripts, image_metrics
 from inpaintlab.metrics.image_metrics import Hole, Levels, Picture
 
-# From the composite in [0, 1] to the levels 0 to 255 that a protocol looks at.
+# How a protocol converts the composite from [0, 1] to values from 0 to 255.
 LEVELS: dict[str, Callable[[NDArray[np.float32]], Levels]] = {
     "rounded": lambda composite: to_uint8(torch.from_numpy(composite)).numpy(),
     "truncated": lambda composite: (composite * np.float32(255)).astype(np.uint8),
@@ -32,12 +35,15 @@ class Column:
     """One metric of a protocol.
 
     Args:
-        compute: called with the levels of the result and the truth, both RGB (H, W, 3), 0 to 255.
-        higher_is_better: direction.
+        compute: called with the result and the truth, both RGB (H, W, 3) with values from 0 to 255.
+        higher_is_better: whether larger values are better.
         unit: as printed in tables.
-        hole_only: `compute` is called with the hole, too, and looks at nothing else.
-        levels: of the result, a name in `LEVELS`.
-        pool: how the values of all pictures, in their order, become the number of a table.
+        hole_only: also call `compute` with the hole, and measure only its pixels.
+        levels: how the result is converted for `compute`, a name in `LEVELS`.
+        pool: turns the values of all pictures, in their order, into the number of a table.
+
+    Raises:
+        UserError: if `levels` is unknown.
     """
 
     compute: Callable[..., float]
@@ -47,29 +53,32 @@ class Column:
     levels: str = "rounded"
     pool: Callable[[Sequence[float]], float] = _mean
 
+    def __post_init__(self) -> None:
+        check_choice("levels", self.levels, LEVELS)
+
     @property
     def is_mean(self) -> bool:
-        """Whether a table's number is the mean over pictures, so that pictures may be compared one by one."""
+        """Whether the number of a table is the mean over pictures, so that rows can be compared picture by picture."""
         return self.pool is _mean
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How results become numbers.
+    """Definition of all metrics of an evaluation.
 
     Args:
-        description: one sentence for the foot of a table.
-        columns: the metrics, per picture.
+        description: one sentence, printed below tables.
+        columns: the metrics by name.
     """
 
     description: str
     columns: dict[str, Column]
 
     def measure(self, composite: NDArray[np.float32], truth: Picture, hole: Hole) -> dict[str, float]:
-        """All metrics of one picture.
+        """Return all metrics of one picture, by name.
 
         Args:
-            composite: the result with the known pixels of the truth, (H, W, 3) in [0, 1].
+            composite: the prediction in the hole, the truth outside; (H, W, 3) in [0, 1].
             truth: (H, W, 3), 8 bit.
             hole: (H, W), 1 = missing.
         """
@@ -80,7 +89,7 @@ class Protocol:
         }
 
     def pool(self, rows: Sequence[dict[str, float]]) -> dict[str, float]:
-        """A table's numbers from those of the pictures, in their order."""
+        """Return the numbers of a table from `measure` of all pictures, in their order."""
         return {name: column.pool([row[name] for row in rows]) for name, column in self.columns.items()}
 
 
@@ -151,7 +160,13 @@ PROTOCOLS = {
 
 
 def find(names: str | Iterable[str]) -> Protocol:
-    """The protocol called so; of several the union, where columns of all but the first are called `name/metric`."""
+    """Return the protocol of this name, or the union of several.
+
+    In a union the columns of the first protocol keep their names; those of the others are called `protocol/metric`.
+
+    Raises:
+        UserError: if a name is unknown.
+    """
     first, *others = [names] if isinstance(names, str) else list(names) or [""]
     for name in (first, *others):
         check_choice("metric protocol", name, PROTOCOLS)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hydra.utils import get_method
 
 from inpaintlab.checkpoints import pretrained_files
 from inpaintlab.config.compose import compose_config
@@ -190,6 +191,6 @@ def _train(config: DictConfig, label: str) -> EvaluationResults:
 
 
 def _count(table: Table, row: Row) -> dict[str, float]:
-    """Counted parameters of a structure; the network's file knows how."""
-    network = importlib.import_module(f"inpaintlab.networks.{table.id.partition('.')[0]}")
-    return network.parameter_counts(row.block)
+    """Return the parameter counts of the row's structure, by bin."""
+    count: Callable[[str | None], dict[str, float]] = get_method(table.count)
+    return count(row.block)

@@ -1,4 +1,7 @@
-"""Table specs: `experiments/<system>/table<k>.yaml`, one file per table of a paper."""
+"""Table specs: `experiments/<system>/table<k>.yaml`, one file per table of a paper.
+
+The numbers that the paper prints stand a second time beside them, in `published.yaml`, which only the tests read.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from inpaintlab.checkpoints import pretrained_files
 from inpaintlab.errors import UserError, check_choice, did_you_mean
 from inpaintlab.utils import paths
 
+PUBLISHED = "published.yaml"  # the printed numbers beside the specs, no spec itself
 # Of the metrics that need a network (`weights.NETWORKS`), FID compares two sets of pictures, LPIPS two pictures.
 OF_SETS, LPIPS = ("fid", "fid_torchvision"), "lpips"
 # Times per picture: of an evaluation, one picture at a time, and of the training, in its batches.
@@ -68,8 +72,8 @@ class Row:
         label: as printed.
         experiment: the run that measures it, or None for a row that is only quoted.
         published: the printed numbers.
-        method: the row's name in `experiments/published.yaml`, which the tests compare with.
-        block: for tables of parameter counts, the structure to count.
+        method: the row's name in `PUBLISHED`, which the tests compare with.
+        block: for tables of parameter counts, the structure that the table's `count` is called with.
         protocol: for tables of protocols, that of the row.
         note: shown below the table.
     """
@@ -107,13 +111,14 @@ class Table:
     """One table.
 
     Args:
-        id: "msanet.table3", say: the paper's system and the number.
+        id: `<system>.<name of the file>`.
         title, source: what it shows, and where it is printed.
         rows, metrics, bins: its shape; "all" is the mean over the bins of the masks.
         kind: "comparison" (measured on pictures), "parameters" (counted), "quoted" (nothing here measures it) or
             "protocols" (one experiment, measured by the protocol of each row).
         masks: config of the test holes.
         protocol: of the metrics.
+        count: for parameter counts, the import path of the function that returns those of a `block`, by bin.
         reference: label of the row that the others are compared with picture by picture, or None.
         notes: shown below the table.
         claims: of the paper, checked on the printed and the measured numbers.
@@ -128,6 +133,7 @@ class Table:
     kind: str = "comparison"
     masks: str = "irregular"
     protocol: str = "standard"
+    count: str = ""
     reference: str | None = None
     notes: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
@@ -155,7 +161,7 @@ class Table:
 def known() -> dict[str, Path]:
     """All specs by table id."""
     files = sorted(paths.experiments().glob("*/*.yaml"))
-    return {f"{path.parent.name}.{path.stem}": path for path in files}
+    return {f"{path.parent.name}.{path.stem}": path for path in files if path.name != PUBLISHED}
 
 
 def load(id: str) -> Table:
@@ -186,6 +192,10 @@ def parse(content: dict[str, Any], where: str) -> Table:
     table = _make(Table, _tuples(content) | {"metrics": metrics, "rows": rows, "claims": ()}, where)
     if not rows or not metrics:
         raise UserError(f"{where}: a table needs rows and metrics")
+    if (table.kind == "parameters") != bool(table.count):
+        raise UserError(
+            f"{where}: a table of kind 'parameters', and no other, must give `count`, the import path of a function"
+        )
     labels = [row.label for row in rows]
     if table.reference is not None and table.reference not in labels:
         raise UserError(f"{where}: reference {table.reference!r} is no row; rows are {', '.join(labels)}")
