@@ -209,7 +209,7 @@ def test_errors_say_what_is_accepted() -> None:
     for option in ("similarity", "dad_reference", "gradient", "follows", "implementation"):
         with pytest.raises(ValueError, match=f"{option} must be one of .*; got 'x'"):
             CoherentAttention(**{option: "x"})
-    with pytest.raises(ValueError, match=r"a hole of shape \(3, 1, 5, 7\) does not fit features \(2, 6, 5, 7\)"):
+    with pytest.raises(ValueError, match=r"for features \(2, 6, 5, 7\) the hole must be .* got \(3, 1, 5, 7\)"):
         CoherentAttention()(features()[:2], holes())
 
 

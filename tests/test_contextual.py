@@ -363,9 +363,9 @@ def test_flow_picture() -> None:
         ({"follows": "keras"}, "follows must be one of authors, port, mmagic"),
         ({"norm": "l2"}, "norm must be one of clamp, added"),
         ({"implementation": "sdpa"}, "implementation must be one of fast, plain"),
-        ({"fuse": 2}, "fuse=2 is not an odd number"),
-        ({"kernel": 0}, "kernel=0 is not an odd number"),
-        ({"rate": 0}, "rate=0 is below 1"),
+        ({"fuse": 2}, "fuse must be an odd number of at least 1, got 2"),
+        ({"kernel": 0}, "kernel must be an odd number of at least 1, got 0"),
+        ({"rate": 0}, "rate must be at least 1, got 0"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], message: str) -> None:
@@ -377,9 +377,9 @@ def test_wrong_inputs() -> None:
     layer, features = ContextualAttention(), torch.zeros(2, 3, 8, 8)
     with pytest.raises(ValueError, match="multiples of rate=2"):
         layer(torch.zeros(1, 3, 7, 8))
-    with pytest.raises(ValueError, match="do not match"):
+    with pytest.raises(ValueError, match="must have the same N and C"):
         layer(features, None, torch.zeros(2, 4, 8, 8))
-    with pytest.raises(ValueError, match="it must be .N or 1, 1, 8, 8."):
+    with pytest.raises(ValueError, match="the hole must be .N or 1, 1, 8, 8."):
         layer(features, torch.zeros(2, 1, 32, 32))
 
 

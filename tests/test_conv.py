@@ -59,7 +59,7 @@ def test_ratio_is_float32_under_autocast() -> None:
 
 
 def test_planes_must_add_up() -> None:
-    with pytest.raises(ValueError, match=r"planes=\(4, 5\) stand for 9 channels, the features have 8"):
+    with pytest.raises(ValueError, match=r"planes must sum to the 8 channels of the features, got \(4, 5\)"):
         PartialConv2d(8, 8, 3, planes=(4, 5))
 
 

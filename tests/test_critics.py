@@ -26,7 +26,7 @@ def test_local_box_by_hand() -> None:
     top, left = local_box(hole, 6)
     assert top.tolist() == [3, 3, 0, 3, 3]  # the third is pushed into the picture, the fourth has no hole
     assert left.tolist() == [4, 0, 10, 5, 5]
-    with pytest.raises(ValueError, match=r"13 pixels does not fit into pictures of \(12, 16\)"):
+    with pytest.raises(ValueError, match=r"must fit into the pictures of \(12, 16\) pixels, got 13"):
         local_box(hole, 13)
 
 

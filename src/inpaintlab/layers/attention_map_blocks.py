@@ -1,7 +1,7 @@
 """Blocks of a U-Net whose encoder and decoder features are multiplied by attention maps (LBAM, Xie et al. 2019).
 
-The maps depend on the hole alone. They are followed through all layers first (`follow`) and handed to the blocks, so
-they can be computed once for several pictures.
+The maps depend on the hole alone. `follow` computes them for all layers before the blocks run, so that several pictures
+with the same hole share them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from inpaintlab.layers import fast_strided_conv
 
 @dataclass(frozen=True)
 class Maps:
-    """What the network needs to know of a hole: the gates and masks of each layer, (N, C, H, W) at its resolution.
+    """The attention maps (gates) and updated masks of a hole, each (N, C, H, W) at its layer's resolution.
 
     Args:
-        encoder: (gate, updated mask) of the seven encoder layers, from the known pixels inwards.
-        decoder: the same of the six reverse layers, from the hole outwards; none without a reverse path.
+        encoder: (gate, updated mask) of the seven encoder layers; known pixels grow into the hole.
+        decoder: (gate, updated mask) of the six reverse layers; the hole grows into the known pixels. Empty without a
+            reverse path.
     """
 
     encoder: tuple[tuple[Tensor, Tensor], ...]
     decoder: tuple[tuple[Tensor, Tensor], ...]
 
     def named(self) -> dict[str, Tensor]:
-        """By layer: `forward_1`, `forward_1_mask`, ..., `reverse_1`, `reverse_1_mask`, ... (Figures 7 and 8)."""
+        """Name the maps: `forward_1`, `forward_1_mask`, ..., `reverse_1`, `reverse_1_mask`, ... (Fig. 7, 8)."""
         return dict(_name_pairs("forward", self.encoder)) | dict(_name_pairs("reverse", self.decoder))
 
 
@@ -39,7 +40,7 @@ def _name_pairs(path: str, pairs: tuple[tuple[Tensor, Tensor], ...]) -> Iterator
 
 
 class EncoderBlock(nn.Module):
-    """h = act(norm(conv(x) . gate)); also returns the product, which the skip connection carries."""
+    """Return h = act(norm(conv(x) * gate)) and the product conv(x) * gate for the skip connection."""
 
     def __init__(self, inputs: int, outputs: int, *, norm: bool) -> None:
         super().__init__()
@@ -48,18 +49,18 @@ class EncoderBlock(nn.Module):
         self.act = nn.LeakyReLU(0.2)
 
     def forward(self, x: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
-        product = self.conv(x) * gate  # float32 by the gate, also under mixed precision
+        product = self.conv(x) * gate  # the gate is float32, so the product is too under mixed precision
         return self.act(self.norm(product)), product
 
 
 class DecoderBlock(nn.Module):
-    """h = act(norm([skip, deconv(x) . gate])), the encoder's product first; no gate leaves the features as they are."""
+    """Return h = act(norm([skip, deconv(x) * gate])); with gate None the features are not multiplied."""
 
     def __init__(self, inputs: int, outputs: int, skip: int, *, norm: bool) -> None:
         super().__init__()
         self.conv = fast_strided_conv.ConvTranspose(inputs, outputs)
         self.norm = nn.BatchNorm2d(skip + outputs) if norm else nn.Identity()
-        self.act = nn.LeakyReLU(0.2, inplace=True)  # on the concatenation, or what batch norm made of it
+        self.act = nn.LeakyReLU(0.2, inplace=True)  # its input is used nowhere else
 
     def forward(self, x: Tensor, skip: Tensor, gate: Tensor | None) -> Tensor:
         x = self.conv(x)
@@ -69,7 +70,7 @@ class DecoderBlock(nn.Module):
 
 
 def follow(updates: Iterable[nn.Module], valid: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-    """The (gate, mask) of each mask update when a mask (N, C, H, W) goes through all of them in turn."""
+    """Apply mask updates one after another, beginning with a mask (N, C, H, W); return each (gate, updated mask)."""
     pairs = []
     for update in updates:
         gate, valid = update(valid)

@@ -1,15 +1,16 @@
-"""Gate attention: features in, features of the same shape out, multiplied by learned weights.
+"""Gate attention: multiply features by learned weights.
 
-Every layer is called as `layer(features)` with features (N, C, H, W), so any of them can stand in any place:
+Every layer is called as `layer(features)` with features (N, C, H, W) and returns features of the same shape, so that
+the layers are interchangeable:
 
 - `FusingSpatialAttention`, `AugmentedChannelAttention`: MSA-Net (Qin et al. 2020), Eqs. 5-6 and 7-9;
 - `CbamChannelAttention`, `CbamSpatialAttention`: CBAM (Woo et al. 2018);
 - `ScaChannelAttention`, `ScaSpatialAttention`: SCA-CNN (Chen et al. 2017), without the caption decoder's state;
 - `SqueezeExcitation`: SE-Net (Hu et al. 2018).
 
-MSA-Net's equations show no squashing function on the gates. With two unbounded products per unit the features
-vanish or explode under the usual initialisations, so `gate="sigmoid"` is the default and `gate="none"` (the
-literal reading) starts its gates at one.
+MSA-Net's equations show no activation on the gates. With two unbounded products per unit the features shrink towards
+zero or explode under the usual initialisations, so `gate="sigmoid"` is the default; `gate="none"`, the literal
+reading, starts with gates of one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ GATES = ("sigmoid", "none")
 
 
 class _Gate(nn.Module):
-    """Turns the output of the last convolution of a gate, `last`, into weights."""
+    """Activation of a gate, applied to the output of the gate's last convolution, `last`."""
 
     def __init__(self, kind: str, last: nn.Conv2d) -> None:
         super().__init__()
@@ -38,16 +39,16 @@ class _Gate(nn.Module):
 
 
 def _bottleneck(channels: int, reduction: int) -> nn.Sequential:
-    """Two fully connected layers on (N, C, 1, 1), with a ReLU between them."""
+    """Build two fully connected layers on (N, C, 1, 1) with a ReLU between them."""
     inner = channels // reduction
     return nn.Sequential(nn.Conv2d(channels, inner, 1), nn.ReLU(), nn.Conv2d(inner, channels, 1))
 
 
 class FusingSpatialAttention(nn.Module):
-    """Spatial attention from a deep, a maximum and an average map (MSA-Net, Fig. 4, Eqs. 5-6).
+    """Spatial attention from three maps: deep, maximum and average (MSA-Net, Fig. 4, Eqs. 5-6).
 
-    The deep map is extracted in three 3x3 convolutions through C/2 and C/4 maps (inferred; the paper says
-    "gradually"); a 3x3 convolution fuses the three maps into one.
+    Three 3x3 convolutions with C/2, C/4 and 1 channels extract the deep map (inferred; the paper says "gradually"); a
+    3x3 convolution fuses the three maps into one.
 
     Args:
         channels: C, at least 4.
@@ -74,12 +75,12 @@ class FusingSpatialAttention(nn.Module):
 class AugmentedChannelAttention(nn.Module):
     """Channel attention from a plain and a squeezed branch, W_c = W_a + W_r (MSA-Net, Fig. 6, Eqs. 7-9).
 
-    Inferred: F_s is a linear 3x3 convolution C -> C, the squeezing convolution has stride 2 and C maps, both
-    poolings are global, a ReLU follows the layer of C / reduction units.
+    Inferred: F_s is a linear 3x3 convolution C -> C; the squeezing convolution has stride 2 and C channels; both
+    poolings are global; a ReLU follows the layer of C / reduction units.
 
     Args:
         channels: C.
-        reduction: r of the paper, 4 there.
+        reduction: r in the paper, which uses 4.
         gate: "sigmoid" or "none".
     """
 
@@ -99,7 +100,7 @@ class AugmentedChannelAttention(nn.Module):
 
 
 class CbamChannelAttention(nn.Module):
-    """sigmoid(MLP(average over positions) + MLP(maximum over positions)), one MLP for both (CBAM, Eq. 2)."""
+    """Channel attention sigmoid(MLP(average) + MLP(maximum)) over positions; both share the MLP (CBAM, Eq. 2)."""
 
     def __init__(self, channels: int, *, reduction: int = 4) -> None:
         super().__init__()
@@ -111,11 +112,11 @@ class CbamChannelAttention(nn.Module):
 
 
 class CbamSpatialAttention(nn.Module):
-    """sigmoid of a 7x7 convolution of the average and maximum over channels (CBAM, Eq. 3)."""
+    """Spatial attention: sigmoid of a 7x7 convolution of the average and maximum over channels (CBAM, Eq. 3)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        del channels  # every spatial attention is built alike; this one does not depend on the width
+        del channels  # accepted because all spatial attentions are built with it
         self.conv = nn.Conv2d(2, 1, 7, padding=3)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -124,13 +125,13 @@ class CbamSpatialAttention(nn.Module):
 
 
 class ScaChannelAttention(nn.Module):
-    """Softmax over channels of a linear map of tanh(w v_c + b), v_c the mean of channel c (SCA-CNN, Eq. 6).
+    """Softmax over channels of a linear map of tanh(w v_c + b), where v_c is the mean of channel c (SCA-CNN, Eq. 6).
 
-    The softmax weights sum to one; they are multiplied by C, since otherwise the features would vanish.
+    The softmax weights sum to one and are multiplied by C, because the features would otherwise shrink towards zero.
 
     Args:
         channels: C.
-        reduction: each channel's mean is lifted to C / reduction numbers (the original's k is not given here).
+        reduction: each channel's mean is mapped to C / reduction numbers, k in the original.
     """
 
     def __init__(self, channels: int, *, reduction: int = 4) -> None:

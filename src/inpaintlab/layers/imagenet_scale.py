@@ -1,4 +1,4 @@
-"""Colour scales that networks expect."""
+"""The colour scale of networks that were trained on ImageNet."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 
 class ImagenetScale(nn.Module):
-    """Pictures (N, 3, H, W) in [0, 1] with the mean and deviation of ImageNet's colours taken out, and back.
+    """Normalise pictures (N, 3, H, W) in [0, 1] with the mean and standard deviation of ImageNet's colours.
 
-    The constants are buffers, so that they are on the device already, and are in no checkpoint.
+    The constants are non-persistent buffers: they move with the module and are not saved in checkpoints.
     """
 
     mean: Tensor
@@ -24,5 +24,5 @@ class ImagenetScale(nn.Module):
         return (image - self.mean) / self.std
 
     def back(self, image: Tensor) -> Tensor:
-        """From ImageNet's scale to [0, 1]."""
+        """Undo the normalisation: return pictures in [0, 1]."""
         return image * self.std + self.mean

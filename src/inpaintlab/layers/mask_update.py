@@ -1,12 +1,12 @@
-"""Mask updates: how the valid mask of one layer becomes that of the next.
+"""Mask updates: compute the valid mask of the next layer from that of the current one.
 
-Every module is called as `update(valid)` with a map (N, C, H, W) that is 1 where something is known, and
-returns `(gate, valid)`: what the layer's features are multiplied by or joined with, and the mask that goes on
-to the next layer. For max pooling and resizing the two are the same.
+Every module is called as `update(valid)` with a mask (N, C, H, W), 1 = known, and returns `(gate, valid)`: the gate, by
+which the layer's features are multiplied or with which they are concatenated, and the mask of the next layer. For max
+pooling and resizing the two are the same.
 
 - `MaxPoolMaskUpdate`, `ResizedMask`: MSA-Net (Qin et al. 2020);
 - `PartialMaskUpdate`: partial convolution (Liu et al. 2018), and the "unlearned" row of LBAM's Table 2;
-- `LearnableMaskUpdate`: LBAM (Xie et al. 2019), for its forward and its reverse path.
+- `LearnableMaskUpdate`: LBAM (Xie et al. 2019), in its forward and reverse paths.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from inpaintlab.layers import fast_strided_conv
 
 
 class MaxPoolMaskUpdate(nn.Module):
-    """A position is valid as soon as its window holds one valid pixel (MSA-Net, section 3.2; Uhrig et al. 2017).
+    """A position is valid if its window has at least one valid pixel (MSA-Net, section 3.2; Uhrig et al. 2017).
 
     Args:
-        kernel, stride, padding: those of the convolution that the mask accompanies.
+        kernel, stride, padding: those of the convolution on the features.
     """
 
     def __init__(self, kernel: int = 3, stride: int = 2, padding: int = 1) -> None:
@@ -37,10 +37,10 @@ class MaxPoolMaskUpdate(nn.Module):
 
 
 class ResizedMask(nn.Module):
-    """No update: the mask is only shrunk to the next grid (nearest neighbour), its holes keep their shape.
+    """Downsample the mask to the next grid (nearest neighbour), so that holes keep their shape.
 
     Args:
-        stride: that of the convolution that the mask accompanies.
+        stride: that of the convolution on the features.
     """
 
     def __init__(self, stride: int = 2) -> None:
@@ -53,17 +53,18 @@ class ResizedMask(nn.Module):
 
 
 class PartialMaskUpdate(nn.Module):
-    """Partial convolution's: the gate is sum(1) / sum(valid) over the window, valid is 1 where that sum is not 0.
+    """Update of partial convolution: gate sum(1) / sum(valid) over the window; valid is 1 where that sum is not 0.
 
-    In LBAM's terms Eqs. 4 and 5 on the mean of the mask over the window. Padding counts as hole, so sum(1) is the
-    whole window at the border, too. Binary masks give exact sums; for others the released rule is followed, where the
-    new mask is the sum clamped to 1. Always float32 (a half cannot hold large windows), and without gradient.
+    These are LBAM's Eqs. 4 and 5 with the mean over the window as mask filter. Padding counts as hole, so sum(1) is the
+    size of the window also at the border. For masks that are not binary the new mask is the sum clamped to 1, as in the
+    released code. The computation is in float32, because float16 cannot represent the sums of large windows, and
+    carries no gradient.
 
     Args:
-        planes: for how many equal feature channels each channel of the mask stands. Channels of a mask that left one
-            layer are identical, so (C1, C2) on two planes equals C1 + C2 planes of one channel each, for little of
-            the cost. The default is one mask for all features.
-        kernel, stride, padding, dilation: those of the convolution that the mask accompanies.
+        planes: number of feature channels for which each channel of the mask stands. All channels of a layer's output
+            have the same mask, so a concatenation of C1 and C2 channels needs a mask of two channels, planes=(C1, C2),
+            instead of C1 + C2. The default is one mask for all features.
+        kernel, stride, padding, dilation: those of the convolution on the features.
     """
 
     weights: Tensor
@@ -80,7 +81,7 @@ class PartialMaskUpdate(nn.Module):
 
     @torch.no_grad()
     def forward(self, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """From a mask (N, len(planes), H, W) to gate and mask, both (N, 1, H', W')."""
+        """Return gate and updated mask, both (N, 1, H', W'), of a mask (N, len(planes), H, W)."""
         with torch.autocast(valid.device.type, enabled=False):
             known = F.conv2d(
                 valid.float(), self.weights.float(), stride=self.stride, padding=self.padding, dilation=self.dilation
@@ -90,15 +91,15 @@ class PartialMaskUpdate(nn.Module):
 
 
 class LearnableMaskUpdate(nn.Module):
-    """LBAM's: M^c = M (x) k with learned filters, gate g_A(M^c), mask g_M(M^c) (Eqs. 8-11, 13).
+    """LBAM's update: M^c = M (x) k with learned filters k, gate g_A(M^c), mask g_M(M^c) (Eqs. 8-11, 13).
 
-    In float32 under mixed precision: without batch norm the gates of the first layers are near 0.02 each, and their
-    products leave the range of a half.
+    It is computed in float32 also under mixed precision: without batch norm the gates of the first layers are about
+    0.02 each, and their products leave the range of float16.
 
     Args:
         inputs, outputs: channels of the mask before and after.
         attention, update: g_A and g_M, modules on M^c.
-        kernel, stride, padding: of the filters; the grid must match that of the features.
+        kernel, stride, padding: of the filters; the output must have the resolution of the layer's features.
     """
 
     def __init__(
@@ -118,10 +119,14 @@ class LearnableMaskUpdate(nn.Module):
         self.update = update
 
     def forward(self, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """From a mask (N, inputs, H, W), or (N, 1, H, W) for equal channels, to gate and mask (N, outputs, H', W')."""
+        """Return gate and updated mask, both (N, outputs, H', W').
+
+        Args:
+            valid: (N, inputs, H, W), or (N, 1, H, W) if all channels are equal.
+        """
         weight = self.conv.weight
         with torch.autocast(valid.device.type, enabled=False):
-            if valid.shape[1] == 1:  # equal channels: their filters add up, and each still gets its own gradient
+            if valid.shape[1] == 1:  # equal channels: the sum of their filters gives the same response
                 weight = weight.sum(1, keepdim=True)
             response = self.convolve(valid.to(weight.dtype), weight)
             return self.attention(response), self.update(response)

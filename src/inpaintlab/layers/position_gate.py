@@ -1,7 +1,7 @@
-"""Spatial attention of one score per position (Charef & Ouqour 2024, Eq. 1): alpha_i = exp f(h_i) / sum_j exp f(h_j).
+"""Spatial attention with one score per position (Charef & Ouqour 2024, Eq. 1): alpha_i = exp f(h_i) / sum_j exp f(h_j).
 
-The paper gives this formula and no use of alpha; the uses below are inferred. With "scale", "residual" and "pool" the
-layer starts as the identity.
+The paper does not state how alpha is used; the uses below are inferred. With "scale", "residual" and "pool" the layer
+is the identity before training.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ DOMAINS = ("all", "known")
 
 
 class PositionGate(nn.Module):
-    """Features weighed by alpha; called as `gate(features, hole)`.
+    """Weigh features h with alpha; called as `gate(features, hole)`.
 
     Args:
         channels: C; at least 8 for two layers.
-        use: of the N positions' weights:
-            "scale", N alpha h, with a mean weight of 1 (without N the features would shrink by thousands);
-            "residual", h + g N alpha h with g learned from 0;
-            "pool", h + W sum_j alpha_j h_j, a 1x1 layer W of one context vector for all positions;
+        use: how alpha is applied; N is the number of positions:
+            "scale", N alpha h, whose weights have the mean 1 (without N the features would shrink by a factor N);
+            "residual", h + g N alpha h with a learned g that starts at 0;
+            "pool", h + W sum_j alpha_j h_j with a 1x1 layer W: the same context vector for all positions;
             "literal", alpha h.
-        score: f, a 1x1 layer ("linear"), or 1x1 to C / 8, ReLU, 1x1 ("two_layers"); the last layer starts at 0 and
-            has no bias, which the softmax would cancel.
-        domain: the softmax runs over "all" positions, or over the "known" ones only: those in the hole then stay as
-            they are, and give nothing to the context vector.
+        score: f, a 1x1 layer ("linear"), or 1x1 to C / 8, ReLU, 1x1 ("two_layers"). The last layer starts at 0. It has
+            no bias, because the softmax would cancel it.
+        domain: the softmax runs over "all" positions or over the "known" ones. With "known", features in the hole are
+            not changed and do not enter the context vector.
     """
 
     def __init__(self, channels: int, *, use: str = "scale", score: str = "linear", domain: str = "all") -> None:
@@ -48,11 +48,12 @@ class PositionGate(nn.Module):
             nn.init.zeros_(self.context.weight)
 
     def alpha(self, features: Tensor, hole: Tensor) -> Tensor:
-        """Weights (N, 1, H, W), in float32 at least, of features (N, C, H, W); they sum to 1 over the domain.
+        """Return alpha (N, 1, H, W) in float32, or float64 for float64 scores; it sums to 1 over the domain.
 
         Args:
-            hole: (N, 1, H, W) at the features' resolution, 1 = missing. With the domain "known" the weights of
-                missing positions are 0, and all of them where nothing is known.
+            features: (N, C, H, W).
+            hole: (N, 1, H, W) at the features' resolution, 1 = missing. With the domain "known", alpha is 0 at missing
+                positions; a sample without known positions has zeros only.
         """
         scores = self.score(features)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))

@@ -1,13 +1,14 @@
-"""Convolutions that keep the size (stride 1) or halve it (stride 2), with the padding rules of DeepFill's codes; gates.
+"""Convolutions that keep the size (stride 1) or halve it (stride 2), optionally gated, with three padding rules.
 
-The rules differ at the border, and at stride 2 in which pixels the filters see:
+The public codes of DeepFill use different rules. They differ at the border and, at stride 2, in the pixels that a
+filter sees:
 
-- "same": zeros, TensorFlow's "SAME". For even sides, a 3x3 filter of stride 2 gets no row before and one after, a 5x5
-  filter one and two; the sampling grid is shifted by one pixel against the other rules.
+- "same": zeros as in TensorFlow's "SAME". For even sides and stride 2, a 3x3 filter gets no row before and one after, a
+  5x5 filter one before and two after; the sampling grid is shifted by one pixel relative to the other rules.
 - "symmetric": zeros, the same number on both sides.
-- "mirror": the picture mirrored without repeating its border pixels, the same number on both sides.
+- "mirror": pixels mirrored at the border pixel, which is not repeated; the same number on both sides.
 
-A gated convolution (Yu et al., ICCV 2019) has twice the maps: y = act(first half) * sigmoid(second half).
+A gated convolution (Yu et al., ICCV 2019) computes twice the channels: y = act(first half) * sigmoid(second half).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"elu": F.elu, "relu": F.re
 
 
 def same_pads(side: int, kernel: int, stride: int = 1, dilation: int = 1, rule: str = "same") -> tuple[int, int]:
-    """How many rows (columns) the rule puts before and after a side of `side` pixels."""
+    """Return the numbers of rows (or columns) to pad before and after a side of `side` pixels."""
     span = (kernel - 1) * dilation
     if rule != "same":
         return span // 2, span // 2
@@ -37,13 +38,13 @@ def same_pads(side: int, kernel: int, stride: int = 1, dilation: int = 1, rule: 
 def same_conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, dilation: int = 1, rule: str = "same"
 ) -> Tensor:
-    """Convolve (N, I, H, W) with odd filters (O, I, k, k) to (N, O, ceil(H / stride), ceil(W / stride))."""
+    """Convolve (N, I, H, W) with filters (O, I, k, k), k odd; return (N, O, ceil(H / stride), ceil(W / stride))."""
     kernel = weight.shape[-1]
     (top, bottom), (left, right) = (same_pads(side, kernel, stride, dilation, rule) for side in x.shape[-2:])
     if rule == "mirror":
         if min(x.shape[-2:]) <= top:
             sides = tuple(x.shape[-2:])
-            raise ValueError(f"mirror padding by {top} needs features of more than {top} pixels per side, not {sides}")
+            raise ValueError(f"mirror padding by {top} needs features of more than {top} pixels per side, got {sides}")
         x = F.pad(x, (left, right, top, bottom), mode="reflect")
     elif (top, left) != (bottom, right):
         x = F.pad(x, (left, right, top, bottom))
@@ -53,14 +54,14 @@ def same_conv2d(
 
 
 class SameConv(nn.Conv2d):
-    """Convolution and activation, optionally gated, optionally behind nearest-neighbour upsampling by 2.
+    """Convolution with activation, optionally gated and optionally after nearest-neighbour upsampling by 2.
 
     Args:
-        inputs, outputs: maps; a gated convolution has filters for 2 * outputs.
-        kernel: odd.
-        rule: "same", "symmetric" or "mirror".
-        activation: "elu", "relu" or "none"; of the features, where there is a gate.
-        gated: multiply by the sigmoid of the second half of the maps.
+        inputs, outputs: channels; a gated convolution computes 2 * outputs channels internally.
+        kernel: side of the filters, odd.
+        rule: padding, "same", "symmetric" or "mirror".
+        activation: "elu", "relu" or "none"; not applied to the gate.
+        gated: multiply the first half of the channels by the sigmoid of the second half.
         upsample: double the resolution first.
     """
 
@@ -93,6 +94,6 @@ class SameConv(nn.Conv2d):
         return act(features) * torch.sigmoid(gate)
 
     def convolve(self, x: Tensor) -> Tensor:
-        """The bare convolution with its padding."""
+        """Apply padding and convolution, without activation and gate."""
         stride, dilation = self.stride[0], self.dilation[0]
         return same_conv2d(x, self.weight, self.bias, stride=stride, dilation=dilation, rule=self.rule)

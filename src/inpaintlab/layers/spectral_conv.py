@@ -1,12 +1,12 @@
 """Convolution with spectral normalisation (Miyato et al., ICLR 2018), for discriminators.
 
-The weights, as a matrix W of one row per output map, are divided by an estimate of their largest singular value. One
-step of the power iteration per run in training improves it: v = W^T u, u = W v, each scaled to length 1, and then
-sigma = u^T W v. DeepFill v2's TensorFlow code and `torch.nn.utils.spectral_norm` compute these same values: that the
-former's matrix is transposed and ordered differently changes neither u nor sigma.
+The weights, as a matrix W with one row per output channel, are divided by an estimate sigma of their largest singular
+value. Each forward pass in training does one step of the power iteration: v = W^T u, u = W v, each scaled to length 1,
+then sigma = u^T W v. DeepFill v2's TensorFlow code and `torch.nn.utils.spectral_norm` compute the same values; the
+TensorFlow code transposes and reorders the matrix, which changes neither u nor sigma.
 
-As in torch, u and v count as constants in the gradient, and evaluation changes nothing. The TensorFlow code steps
-at every run, evaluation included, and differentiates the step too; its effect fades as u converges.
+As in PyTorch, u and v are constants in the gradient, and evaluation does not change them. The TensorFlow code does the
+step in every forward pass, also in evaluation, and differentiates it; the difference fades as u converges.
 """
 
 from __future__ import annotations
@@ -19,10 +19,16 @@ from inpaintlab.layers.same_conv import same_conv2d
 
 
 class SpectralConv(nn.Conv2d):
-    """Convolution whose weights have spectral norm 1; its padding follows a rule of `same_conv`.
+    """Convolution whose weights have spectral norm 1.
 
-    State: `u` (outputs,) and `v` (inputs * kernel^2,). Checkpoints of DeepFill v2 hold u alone; one run in training
-    mode after reading them gives v.
+    The state has the vectors `u` (outputs,) and `v` (inputs * kernel^2,). Checkpoints of DeepFill v2 contain only u;
+    one forward pass in training mode computes v.
+
+    Args:
+        inputs, outputs: channels.
+        kernel: side of the filters, odd.
+        stride: 1 or 2.
+        rule: padding, see `same_conv`.
     """
 
     u: Tensor
@@ -38,12 +44,12 @@ class SpectralConv(nn.Conv2d):
         return same_conv2d(x, self.normalised(), self.bias, stride=self.stride[0], rule=self.rule)
 
     def normalised(self) -> Tensor:
-        """The weights divided by sigma, in float32 also under mixed precision; steps in training mode."""
+        """Return the weights divided by sigma, in float32 also under mixed precision; in training update u and v."""
         with torch.autocast(self.weight.device.type, enabled=False):
             matrix = self.weight.flatten(1)
             if self.training:
                 with torch.no_grad():
                     self.v.copy_(F.normalize(matrix.t() @ self.u, dim=0))
                     self.u.copy_(F.normalize(matrix @ self.v, dim=0))
-            # Copies, since the next run steps before the gradient of this one is taken.
+            # Copies, because the next forward pass may update u and v before this one's backward pass.
             return self.weight / torch.dot(self.u.clone(), matrix @ self.v.clone())

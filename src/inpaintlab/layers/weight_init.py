@@ -1,4 +1,4 @@
-"""How weights begin, where a system departs from the framework."""
+"""Initialisations that differ from PyTorch's defaults."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def glorot(module: nn.Module) -> None:
-    """Glorot's uniform weights and zero biases for all convolutions and linear layers, TensorFlow's default."""
+    """Set Glorot's uniform weights and zero biases in all convolutions and linear layers, as TensorFlow does."""
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.xavier_uniform_(layer.weight)

@@ -1,4 +1,4 @@
-"""Coherent semantic attention (CSA): the layer, its plain definition, and the hole at the resolution of features."""
+"""Coherent semantic attention (CSA): the layer in two implementations, and holes at the resolution of features."""
 
 from inpaintlab.layers.coherent.hole import feature_hole
 from inpaintlab.layers.coherent.layer import CoherentAttention

@@ -1,8 +1,8 @@
-"""Coherent semantic attention by one matrix product and one scan; the same function as `plain`, up to rounding.
+"""Coherent semantic attention with one matrix product and one scan; equal to `plain` up to rounding.
 
-The matches are found without gradient, as in the definition, and the similarities recomputed from the matched patches.
-Known patches are normalised before the product: to divide the scores is the same function, but near ties then fall
-differently.
+Matches are found without gradient, as in the definition, and the similarities are recomputed from the matched patches.
+Known patches are normalised before the product. Dividing the scores afterwards would be equivalent, but its rounding
+resolves near ties differently from the definition.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from inpaintlab.layers.coherent.scan import scan
 
 
 def attend(features: Tensor, table: Table, rules: Rules) -> tuple[Tensor, Trace]:
-    """Features (N, C, H, W) with the missing positions generated anew, and the record of how."""
+    """Generate the missing positions of features (N, C, H, W); return the features and a record of the generation."""
     filled, match, dmax, dad, weight = _Fill.apply(features, table, rules)
     return filled, Trace(table.holes, table.valid(), match, dmax, dad, weight, (features.shape[2], features.shape[3]))
 
 
 class _Fill(torch.autograd.Function):
-    """Whole maps are handled here, so that each pass over them is made once; autograd sees the n positions only."""
+    """Replace the n missing positions in whole maps; autograd records only the computations on these positions."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, table: Table, rules: Rules) -> tuple[Tensor, ...]:
@@ -47,7 +47,7 @@ class _Fill(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:
         columns = gradient.flatten(2)
         arriving = _rows(_take(columns, ctx.table.holes))
-        with torch.autocast(gradient.device.type, enabled=False):  # a training step may call backward inside it
+        with torch.autocast(gradient.device.type, enabled=False):  # backward may be called inside autocast
             hole, patch = torch.autograd.grad(ctx.generated, ctx.ends, arriving, retain_graph=True)
         result = columns.clone().scatter_(2, _spread(ctx.table.holes, columns), hole.transpose(1, 2))
         result.scatter_add_(2, _spread(ctx.match, columns), patch.transpose(1, 2))
@@ -55,10 +55,10 @@ class _Fill(torch.autograd.Function):
 
 
 def _search(columns: Tensor, hole: Tensor, table: Table) -> Tensor:
-    """Raster indices (N, n) of the first of the most similar known columns of (N, C, H W), for `hole` (N, C, n)."""
+    """Return the raster index (N, n) of the first most similar known column for each column of `hole` (N, C, n)."""
     if columns.device.type != "cpu":
         return table.known.gather(1, _scores(_take(columns, table.known), hole).max(2).indices)
-    # On a processor sample by sample, which stays in the cache; numpy's argmax is several times as fast as torch's.
+    # On a CPU a single sample fits into the cache, and NumPy's argmax is several times faster than PyTorch's.
     best = []
     for of_sample, holes, known in zip(columns, hole, table.known, strict=True):
         scores = _scores(of_sample.index_select(1, known)[None], holes[None])[0]
@@ -67,13 +67,13 @@ def _search(columns: Tensor, hole: Tensor, table: Table) -> Tensor:
 
 
 def _scores(known: Tensor, hole: Tensor) -> Tensor:
-    """Products (N, n, m) of `hole` (N, C, n) with `known` (N, C, m), which are scaled to length 1 in place."""
+    """Return products (N, n, m) of `hole` (N, C, n) with `known` (N, C, m), whose columns are normalised in place."""
     known /= known.square().sum(1, keepdim=True).sqrt_().add_(EPSILON)
     return hole.transpose(1, 2) @ known
 
 
 def _generate(hole: Tensor, patch: Tensor, table: Table, rules: Rules) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Generated patches from features of the hole and their matches, all (N, n, C); Dmax, Dad and weights (N, n)."""
+    """Return generated patches (N, n, C), Dmax, Dad and weights (N, n), given hole features and matches (N, n, C)."""
     hole_norm, patch_norm = (x.norm(dim=2, keepdim=True) + EPSILON for x in (hole, patch))
     unit = hole / hole_norm
     dmax = ((unit if rules.cosine else hole) * patch).sum(2) / patch_norm.squeeze(2)
@@ -86,15 +86,15 @@ def _generate(hole: Tensor, patch: Tensor, table: Table, rules: Rules) -> tuple[
 
 
 def _spread(indices: Tensor, columns: Tensor) -> Tensor:
-    """Indices (N, k) for all channels of (N, C, H W)."""
+    """Expand indices (N, k) to all channels of (N, C, H W)."""
     return indices.unsqueeze(1).expand(-1, columns.shape[1], -1)
 
 
 def _take(columns: Tensor, indices: Tensor) -> Tensor:
-    """Columns (N, C, k) of (N, C, H W)."""
+    """Return the columns (N, C, k) of (N, C, H W) at the given indices (N, k)."""
     return columns.gather(2, _spread(indices, columns))
 
 
 def _rows(columns: Tensor) -> Tensor:
-    """(N, C, k) to (N, k, C), contiguous."""
+    """Transpose (N, C, k) to contiguous (N, k, C)."""
     return columns.transpose(1, 2).contiguous()

@@ -1,4 +1,4 @@
-"""Holes at the resolution of features, and the index tables that a layer needs to walk them."""
+"""Holes at the resolution of features, and tables of the indices of missing and known positions."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-THRESHOLD = 5 / 16  # of the released code
+THRESHOLD = 5 / 16  # released code
 
 
 def feature_hole(hole: Tensor, steps: int = 3, threshold: float = THRESHOLD) -> Tensor:
-    """Which positions of features count as missing.
+    """Downsample holes to the resolution of features.
 
-    Each step takes means of 4x4 values at stride 2, what lies outside the picture counting as known; only at the end
-    a position is missing if its value is strictly above the threshold. Holes thinner than about six pixels vanish at
-    three steps.
+    Each step takes the mean of 4x4 values at stride 2; pixels outside the picture count as known. After the last step,
+    a position is missing if its value is greater than the threshold. With three steps, holes thinner than about six
+    pixels disappear.
 
     Args:
         hole: (N, 1, H, W), 1 = missing.
-        steps: halvings between the picture and the features.
+        steps: number of halvings between the picture and the features.
+        threshold: in [0, 1].
 
     Returns:
         (N, 1, H / 2^steps, W / 2^steps), exactly 0 or 1.
@@ -33,11 +34,11 @@ def feature_hole(hole: Tensor, steps: int = 3, threshold: float = THRESHOLD) -> 
 
 @dataclass(frozen=True)
 class Table:
-    """Raster indices of the positions of a batch of holes, short lists filled up to the longest.
+    """Raster indices of the missing and known positions of a batch of holes; shorter lists are filled up.
 
     Args:
-        holes: (N, n); behind the `counts[i]` missing positions of sample i come known ones.
-        known: (N, m), m at least 1; every entry is a known position, the last one repeated in front to fill up.
+        holes: (N, n); the first `counts[i]` entries of sample i are its missing positions, the others known ones.
+        known: (N, m), m >= 1; all entries are known positions. The last one is repeated in front to fill up.
         counts: number of missing positions of each sample.
     """
 
@@ -46,19 +47,21 @@ class Table:
     counts: tuple[int, ...]
 
     def valid(self) -> Tensor:
-        """(N, n), True where an entry of `holes` is a missing position."""
+        """Return (N, n), True where an entry of `holes` is a missing position."""
         counts = torch.tensor(self.counts, device=self.holes.device)
         return torch.arange(self.holes.shape[1], device=self.holes.device) < counts.unsqueeze(1)
 
 
 def table(hole: Tensor) -> Table:
-    """The tables of holes (N, 1, H, W); a sample without any known position counts as one without a hole.
+    """Build the table of holes (N, 1, H, W). A sample without any known position is treated as one without a hole.
 
-    The host reads the number of positions once; the lists stay on the device.
+    The numbers of positions are copied to the host once; the lists stay on the device.
     """
     missing = hole.flatten(1) > 0.5  # (N, H W)
     missing = missing & ~missing.all(1, keepdim=True)
-    order = missing.to(torch.uint8).argsort(dim=1, descending=True, stable=True)  # missing ones first, in raster order
+    order = missing.to(torch.uint8).argsort(
+        dim=1, descending=True, stable=True
+    )  # missing first, in raster order
     counts = tuple(missing.sum(1).tolist())
     known = order[:, min(counts) :]
     if max(counts) > min(counts):

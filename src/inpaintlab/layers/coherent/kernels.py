@@ -1,6 +1,6 @@
-"""The scan of coherent semantic attention as Triton kernels: one program per sample walks all its positions.
+"""The scan of coherent semantic attention as Triton kernels: one program per sample loops over its positions.
 
-The vector that is carried stays in registers, and nothing returns to the host. `scan` says what is computed.
+The carried vector stays in registers, and there is no synchronisation with the host. See `scan` for the equations.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _layout(like: Tensor) -> dict[str, Any]:
 
 
 def forward(u: Tensor, v: Tensor, p: Tensor, counts: Sequence[int], cosine: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Patches (N, n, C), weights and Dad (N, n)."""
+    """Return patches (N, n, C), weights and Dad (N, n)."""
     samples, n, channels = p.shape
     u, v, p = u.contiguous(), v.contiguous(), p.contiguous()
     patches, weight, dad = torch.zeros_like(p), torch.zeros_like(v), torch.zeros_like(v)
@@ -80,7 +80,7 @@ def forward(u: Tensor, v: Tensor, p: Tensor, counts: Sequence[int], cosine: bool
 def backward(
     gradient: Tensor, weight: Tensor, step: Tensor, into_before: Tensor, counts: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """The gradient that reaches each patch (N, n, C), and its product with each step (N, n)."""
+    """Return the gradient that reaches each patch (N, n, C), and its product with each step (N, n)."""
     samples, n, channels = gradient.shape
     lengths = torch.tensor(counts, device=gradient.device)
     alive = torch.arange(n, device=gradient.device) < lengths.unsqueeze(1)

@@ -1,7 +1,7 @@
 """Coherent semantic attention (Liu et al., ICCV 2019, Section 3.2, Eqs. 1-3, Algorithm 1).
 
-Each missing position is filled with a mix of its most similar known patch and of the patch generated just before, in
-raster order over all missing positions of the picture. Patches are 1x1.
+Each missing position becomes a mix of its most similar known patch and the patch generated just before it, in raster
+order over all missing positions of the picture. Patches are 1x1.
 
 The authors' released code differs in the similarities (`Rules`) and in the gradient: its hand-written backward pass
 truncates the attention to integers, doubles the gradient at known positions, and lets hole positions keep theirs.
@@ -34,15 +34,15 @@ class CoherentAttention(nn.Module):
         dad_reference: "original" or "initialised", see `Rules`.
         gradient: "exact" (paper), the derivative with matches held fixed, or "truncated" (authors), that of the
             authors' backward pass.
-        implementation: "fast", or "plain", which reads like the definition and walks the positions in Python.
+        implementation: "fast", or "plain", which follows the definition and loops over the positions in Python.
 
     Attributes:
-        keep_attention: set it to have `kept` filled by each forward pass that finds a hole.
-        points: whose attention is kept, (y, x) in [0, 1] of the picture; none by default.
-        kept: of the last forward pass with `keep_attention`; None if there was no hole.
+        keep_attention: set to True to store `kept` in each forward pass.
+        points: positions whose attention is kept, (y, x) in [0, 1] relative to the picture; none by default.
+        kept: attention of the last forward pass with `keep_attention`; None if there was no hole.
 
     Raises:
-        ValueError: for an unknown choice.
+        ValueError: if an option has an unknown value.
     """
 
     def __init__(
@@ -66,21 +66,21 @@ class CoherentAttention(nn.Module):
         self.kept: Kept | None = None
 
     def forward(self, features: Tensor, hole: Tensor) -> Tensor:
-        """Generate the missing positions; known ones stay as they are.
+        """Generate the missing positions; known positions do not change.
 
         Args:
             features: (N, C, H, W). Computed in float32 (or float64), also under mixed precision.
             hole: (N, 1, H, W), or (1, 1, H, W) for all samples, at the features' resolution, 1 = missing
-                (`feature_hole`). A sample without any known position comes back unchanged, as one without hole does.
+                (see `feature_hole`). A sample without any known position is returned unchanged.
 
         Raises:
-            ValueError: if the two do not fit together.
+            ValueError: if the hole does not have the features' resolution and batch size.
         """
         n, _, height, width = features.shape
         if hole.shape not in ((n, 1, height, width), (1, 1, height, width)):
             raise ValueError(
-                f"a hole of shape {tuple(hole.shape)} does not fit features {tuple(features.shape)}: it must be "
-                f"({n}, 1, {height}, {width}) or (1, 1, {height}, {width}), as feature_hole makes it"
+                f"for features {tuple(features.shape)} the hole must be ({n}, 1, {height}, {width}) or "
+                f"(1, 1, {height}, {width}), got {tuple(hole.shape)}; downsample it with `feature_hole`"
             )
         self.kept = None
         places = table(hole.expand(n, -1, -1, -1))
@@ -104,7 +104,7 @@ class CoherentAttention(nn.Module):
 
 
 class _TruncatedGradient(torch.autograd.Function):
-    """`filled`, with the gradient g + trunc(A)^T g for the features, A the attention of all positions."""
+    """Return `filled`; the gradient of the features is g + trunc(A)^T g, with A the attention of all positions."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, filled: Tensor, trace: Trace) -> Tensor:
@@ -118,7 +118,7 @@ class _TruncatedGradient(torch.autograd.Function):
         rows = gradient.flatten(2).transpose(1, 2)  # (N, H W, C)
         places = trace.holes.unsqueeze(2).expand(-1, -1, rows.shape[2])
         at_holes = rows.gather(1, places) * trace.valid.unsqueeze(2)
-        known = rows.scatter_add(1, places, -at_holes)  # the one-hot rows of A
-        with torch.autocast(gradient.device.type, enabled=False):  # a training step may call backward inside it
+        known = rows.scatter_add(1, places, -at_holes)  # known positions have one-hot rows in A
+        with torch.autocast(gradient.device.type, enabled=False):  # backward may be called inside autocast
             added = known + trace.attention().trunc().transpose(1, 2) @ at_holes
         return gradient + added.transpose(1, 2).reshape(gradient.shape), None, None

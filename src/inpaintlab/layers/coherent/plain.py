@@ -1,6 +1,6 @@
-"""Coherent semantic attention as it is defined, position by position; autograd finds the gradients.
+"""Coherent semantic attention as it is defined, position by position, with gradients by autograd.
 
-Slow, for reading and for tests: `CoherentAttention(implementation="plain")`.
+It is slow, and the reference for `fast`: `CoherentAttention(implementation="plain")`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from inpaintlab.layers.coherent.rules import EPSILON, Rules, Trace
 
 
 def attend(features: Tensor, table: Table, rules: Rules) -> tuple[Tensor, Trace]:
-    """Features (N, C, H, W) with the missing positions generated anew, and the record of how."""
+    """Generate the missing positions of features (N, C, H, W); return the features and a record of the generation."""
     filled, found = [], []
     for sample, holes, known, count in zip(features, table.holes, table.known, table.counts, strict=True):
         rows = sample.flatten(1).t()  # (H W, C)
@@ -26,7 +26,7 @@ def attend(features: Tensor, table: Table, rules: Rules) -> tuple[Tensor, Trace]
 
 
 def _walk(rows: Tensor, holes: list[int], known: Tensor, rules: Rules) -> tuple[dict[int, Tensor], list[Tensor]]:
-    """Generated patches by position, and (match, Dmax, Dad, weight) of each step."""
+    """Return the generated patches by position, and (match, Dmax, Dad, weight) of each step."""
     generated: dict[int, Tensor] = {}
     steps, before = [], None
     candidates = _unit(rows[known])

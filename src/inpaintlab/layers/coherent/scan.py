@@ -1,14 +1,15 @@
-"""The sequential part of coherent semantic attention and its exact derivative, one pass over the positions.
+"""The sequential part of coherent semantic attention and its exact derivative, each one pass over the positions.
 
     m_1 = p_1;  w_i = d_i / (d_i + v_i);  m_i = p_i + w_i (m_(i-1) - p_i)
 
-with d_i = <u_i, m_(i-1)>, or for cosines its positive part divided by |m_(i-1)|. The weight is a ratio in the patch
-before, so no parallel prefix form exists. Its derivative runs backwards, and is linear: with the gradient g_i of m_i,
+with d_i = <u_i, m_(i-1)>, or for cosines its positive part divided by |m_(i-1)|. The weight is a ratio that depends on
+the previous patch, so there is no parallel prefix form. The derivative is linear and runs backwards. With the gradient
+g_i of m_i,
 
     l_n = g_n;  o_i = <l_i, m_(i-1) - p_i>;  l_(i-1) = g_(i-1) + w_i l_i + o_i e_i,
 
-e_i being the derivative of w_i by m_(i-1). On a GPU one Triton kernel walks all positions, a program per sample;
-without Triton, and on a processor, the host does, in numpy, whose small operations cost a third of torch's.
+where e_i is the derivative of w_i with respect to m_(i-1). On a GPU one Triton kernel with a program per sample loops
+over the positions. On a CPU, or without Triton, NumPy does; its small operations take a third of PyTorch's time.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from inpaintlab.layers.coherent.rules import EPSILON
 
 @cache
 def _kernels() -> ModuleType | None:
-    """The Triton kernels, or None where there is no Triton; torch brings it along on Linux only."""
+    """Return the Triton kernels, or None without Triton, which PyTorch installs on Linux only."""
     try:
         return import_module("inpaintlab.layers.coherent.kernels")
     except ImportError:
@@ -40,14 +41,14 @@ def scan(u: Tensor, v: Tensor, p: Tensor, counts: Sequence[int], cosine: bool) -
     """Generate the patches.
 
     Args:
-        u: (N, n, C), what Dad compares the patch before with, of length 1.
+        u: (N, n, C), the vectors of length 1 that Dad compares with the previous patch.
         v: (N, n), Dmax.
         p: (N, n, C), the best matches.
-        counts: positions of each sample; behind them everything stays 0.
+        counts: number of positions of each sample; later entries of the results are 0.
         cosine: whether Dad is a clamped cosine.
 
     Returns:
-        Patches (N, n, C), and without gradient the weights and Dad (N, n).
+        The patches (N, n, C); weights and Dad (N, n) without gradient.
     """
     patches, weight, dad = _Scan.apply(u, v, p, tuple(counts), cosine)
     return patches, weight, dad
@@ -73,7 +74,7 @@ class _Scan(torch.autograd.Function):
         step = before - p
         total = dad + v
         inverse = torch.where(total != 0, 1 / total.square(), 0.0)
-        by_dad, by_dmax = v * inverse, -dad * inverse  # derivatives of w
+        by_dad, by_dmax = v * inverse, -dad * inverse  # derivatives of the weight
         if ctx.cosine:
             norm = before.norm(dim=2).clamp_min(EPSILON).unsqueeze(2)
             before = before / norm
@@ -90,8 +91,8 @@ class _Scan(torch.autograd.Function):
 def _forward(u: Tensor, v: Tensor, p: Tensor, counts: tuple[int, ...], cosine: bool) -> tuple[Tensor, Tensor, Tensor]:
     n, length, channels = p.shape
     references, matches, dmaxes = u.cpu().numpy(), p.cpu().numpy(), v.tolist()
-    # Side by side the patch before a step and its match, so that one product with (w, 1 - w) mixes them. All samples
-    # take the same memory: fresh pages cost as much as the copies.
+    # The previous patch and the match lie side by side, so that one product with (w, 1 - w) mixes them. All samples
+    # reuse the same memory, because allocating new pages costs as much as the copies.
     pairs = np.empty((length + 1, 2, channels), matches.dtype)
     patches, mix = list(pairs[1:, 0]), np.empty(2, matches.dtype)
     found = np.zeros_like(matches)
@@ -118,9 +119,9 @@ def _forward(u: Tensor, v: Tensor, p: Tensor, counts: tuple[int, ...], cosine: b
 def _backward(
     gradient: Tensor, weight: Tensor, step: Tensor, into_before: Tensor, counts: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
-    """l (N, n, C) and o (N, n) of the module's docstring."""
+    """Return l (N, n, C) and o (N, n) of the module's docstring."""
     moves, weights = step.cpu().numpy(), weight.tolist()
-    # Side by side l, e and the g of the position before, so that one product with (w, o, 1) makes the l before.
+    # l_i, e_i and g_(i-1) lie side by side, so that one product with (w_i, o_i, 1) gives l_(i-1).
     parts = torch.stack([gradient, into_before, gradient.roll(1, 1)], 2).cpu().numpy()
     omegas = np.zeros(moves.shape[:2], moves.dtype)
     mix = np.ones(3, moves.dtype)

@@ -1,4 +1,4 @@
-"""Contextual attention: `ContextualAttention` is the layer; `rules` names the differences between the public codes."""
+"""Contextual attention (DeepFill): the layer `ContextualAttention` in two implementations, plain and fast."""
 
 from inpaintlab.layers.contextual.layer import ContextualAttention, Kept
 from inpaintlab.layers.contextual.rules import Deviations, resize_nearest

@@ -1,4 +1,4 @@
-"""Contextual attention for a few foreground rows at a time, forward and backward (see `shifts`)."""
+"""Contextual attention for a block of foreground rows, forward and backward (see `shifts`)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor
 from inpaintlab.layers.contextual.shifts import add_shifted, column_sum, shifted_sum
 from inpaintlab.layers.contextual.strips import Layout, Maps, Scratch, Strip
 
-# Weights that are smaller, relative to a position's largest, become 0: without effect on the output, but numbers below
-# 1e-38 are many times slower on CPUs.
+# Weights below this share of a position's largest weight become 0. The output does not change, and denormal numbers
+# (below 1e-38), which are many times slower on CPUs, do not occur.
 SMALLEST = 1e-30
 
 
@@ -22,9 +22,10 @@ class Block:
     """Attention of the foreground rows first ... last - 1.
 
     Args:
-        layout, maps: of all rows.
-        usable: (n or 1, background positions), 1 or 0.
-        scratch: shared by all blocks of one pass.
+        layout, maps: those of all rows.
+        usable: (n or 1, background positions), 1 for patches that may be copied, else 0.
+        first, last: the block's first row and the row after its last one.
+        scratch: memory shared by all blocks of one pass.
     """
 
     def __init__(self, layout: Layout, maps: Maps, usable: Tensor, first: int, last: int, scratch: Scratch) -> None:
@@ -36,9 +37,10 @@ class Block:
         self.weights = self._weights(usable)
 
     def _pieces(self) -> Iterator[tuple[int, int, int, int]]:
-        """Rows that the sum in column order needs: place among them, first and last row in the map, steps to the right.
+        """Yield the pieces of the rows that the sum in column order needs.
 
-        Above the first row of the map stands its last one, each column continuing the one to its left, and so on.
+        Each piece is (offset in the extended block, first row and end row in the map, columns to move by). In column
+        order, the row above the first one is the last row, moved by one column, and so on.
         """
         height = self.layout.size[0]
         start, stop = self.first - self.fuse, self.last + self.fuse
@@ -47,17 +49,17 @@ class Block:
             yield low - start, low - turn * height, high - turn * height, turn
 
     def _strips_of(self, extended: Tensor) -> Iterator[tuple[Strip, Tensor]]:
-        """Each strip with its rows of a matrix."""
+        """Yield each strip with its rows of a matrix."""
         width = self.layout.size[1]
         for place, strip in self.strips:
             yield strip, extended[:, place * width : (place + strip.rows) * width]
 
     def own_rows(self, framed: Tensor) -> Tensor:
-        """The block's own rows of a matrix like `weights`, (n, rows, width, height, width)."""
+        """Return the block's own rows of a matrix like `weights`, (n, rows, width, height, width)."""
         return self.layout.inner(framed)[:, 1:-1]
 
     def _weights(self, usable: Tensor) -> Tensor:
-        """Padded, with a row above and one below, into which the rows' patches reach."""
+        """Return the weights, padded and with one more row above and below, into which the patches reach."""
         extended = self.scratch.matrix("b", self.samples, self.rows + 2 * self.fuse)
         for strip, sums in self._strips_of(extended):
             strip.forward(sums)
@@ -66,14 +68,14 @@ class Block:
         return self._softmax(logits, usable)
 
     def _softmax(self, logits: Tensor, usable: Tensor) -> Tensor:
-        """Softmax over usable patches; by "zero_score" the removed ones count in the denominator, exp(0) each."""
+        """Apply the softmax to usable patches; with "zero_score" each removed patch adds exp(0) to the denominator."""
         removed = (1 - usable).sum(1).view(-1, 1, 1)
         if self.layout.setting.rules.removed == "minus_infinity":
             removed = torch.zeros_like(removed)
         logits += torch.where(usable > 0, 0.0, -torch.inf)[:, None]
         lowest = torch.zeros_like(removed).masked_fill(removed == 0, torch.finfo(logits.dtype).min)
         largest = torch.maximum(logits.amax(-1, keepdim=True), lowest)
-        # The exponential of very small numbers is slow, too.
+        # The exponential is slow where its result is denormal, so small logits are raised first and set to 0 after it.
         F.threshold(logits.sub_(largest), math.log(SMALLEST), math.log(SMALLEST) - 1, inplace=True)
         F.threshold(logits.exp_(), SMALLEST, 0.0, inplace=True)
         total = logits.sum(-1, keepdim=True) + removed * (-largest).clamp_max(0).exp()
@@ -84,7 +86,7 @@ class Block:
         return framed
 
     def _framed_matrix(self) -> Tensor:
-        """For the weights: padded, zeros in the padding and in a row above and one below."""
+        """Return memory for the weights, with zeros in the padding and in the rows above and below the block."""
         layout = self.layout
         framed = self.scratch.padded("weights", self.samples, self.rows + 2)
         framed[:, : layout.stride] = 0
@@ -95,7 +97,7 @@ class Block:
         return framed
 
     def _weights_backward(self, slope: Tensor, gradients: Maps) -> None:
-        """Go on from the gradient of `weights`."""
+        """Propagate the gradient of `weights` through softmax, fusion and scores to the maps' gradients."""
         weights, slope = self.own_rows(self.weights), self.own_rows(slope)
         logits = self.layout.unpadded(self.scratch.matrix("a", self.samples, self.rows))
         torch.mul(weights, slope, out=logits)
@@ -106,22 +108,22 @@ class Block:
             strip.backward(sums, gradients)
 
     def _start(self, s: int) -> int:
-        """The first position of `weights`, counted from the row above the block, that patches `s` rows away add to."""
+        """Return the first position of `weights`, counted from the row above the block, for patches `s` rows away."""
         return self.layout.stride if s < 0 else 0
 
     def _spread(self, s: int) -> Tensor:
-        """Weights plus those of the patches `s` rows away that cover the same pixels; a row more than the block."""
+        """Return the weights plus those of the patches `s` rows away that cover the same pixels; one row more."""
         stride, start = self.layout.stride, self._start(s)
         steps = (start, 0), (start + s * stride, s * self.layout.stride_b)
         return shifted_sum(self.scratch.padded("a", self.samples, self.rows + 1), self.weights, *steps)
 
     def _framed(self, output: Tensor, s: int) -> Tensor:
-        """Their rows of the output."""
+        """Return the rows of the output that `_spread` belongs to."""
         start = self.first * self.layout.stride + self._start(s)
         return output[..., start : start + (self.rows + 1) * self.layout.stride]
 
     def paste(self, output: Tensor) -> None:
-        """Add the weighted sums to `output`, which is like `raw`, but with a row above and one below the map."""
+        """Add the weighted sums to `output`, which has the layout of `raw` with one more row above and below."""
         for s, rows in self.layout.sides():
             summed, target = self._spread(s), self._framed(output, s)
             for t, columns in self.layout.sides():
@@ -132,7 +134,7 @@ class Block:
                     target[:, a, b].baddbmm_(self.maps.raw[:, a, b], both)
 
     def backward(self, output_gradient: Tensor, gradients: Maps) -> None:
-        """Add what follows from the gradient of `paste`'s output to the maps' gradients."""
+        """Add the block's contribution to the maps' gradients, given the gradient of `paste`'s output."""
         stride, stride_b = self.layout.stride, self.layout.stride_b
         slope = self.scratch.padded("d", self.samples, self.rows + 2).zero_()
         for s, rows in self.layout.sides():

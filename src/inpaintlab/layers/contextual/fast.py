@@ -1,7 +1,7 @@
-"""Contextual attention by sums over shifts: exact, a fifth of the multiplications, and memory that grows linearly.
+"""Contextual attention by sums over shifts: exact, a fifth of the multiplications, memory linear in the positions.
 
-Products of single pixels replace products of patches (see `shifts`). The matrix of scores is worked on in blocks of
-some foreground rows (see `blocks`); the backward pass, written by hand, computes each block again.
+Products of single pixels replace products of patches (see `shifts`). The matrix of scores is computed in blocks of
+foreground rows (see `blocks`); the hand-written backward pass computes each block again.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from inpaintlab.layers.contextual.plain import patch_norm
 from inpaintlab.layers.contextual.rules import Setting, paste_divisor, resize_nearest
 from inpaintlab.layers.contextual.strips import Layout, Maps, Scratch
 
-# Elements of a block's matrix: few enough to stay near a CPU's cache, enough to keep a GPU busy. Each block also
-# computes the scores of a few rows around its own, so it has at least four.
+# Elements of a block's matrix: few enough for a CPU's cache, enough to use a GPU fully. Each block also computes the
+# scores of a few rows around its own, so it has at least ROWS rows.
 BLOCK = {"cpu": 1 << 20, "cuda": 1 << 26}
 ROWS = 4
 
 
-# Its loops over blocks would be traced one by one, with nothing to gain.
+# Tracing would unroll the loop over blocks without making it faster.
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def attend(
     foreground: Tensor, background: Tensor, usable: Tensor, setting: Setting, watched: Sequence[int] | None = None
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """As `plain.attend`, to rounding. Its gradient cannot be differentiated again."""
+    """Compute `plain.attend` up to rounding; second derivatives are not supported."""
     layout = Layout(setting, setting.small(foreground.shape[-2:]), setting.small(background.shape[-2:]))
     small_b = resize_nearest(background, layout.size_b, setting.rules.sampling)
     small = small_b if foreground is background else resize_nearest(foreground, layout.size, setting.rules.sampling)
@@ -49,14 +49,14 @@ def attend(
 
 
 def _norms(small: Tensor, setting: Setting) -> Tensor:
-    """Norms of all matching patches, (N, positions)."""
+    """Return the norms of all matching patches, (N, positions)."""
     squares = small.square().sum(1, keepdim=True)
     sums = F.avg_pool2d(squares, setting.kernel, 1, setting.kernel // 2, divisor_override=1)
     return patch_norm(sums, small.shape[1] * setting.kernel**2, setting).flatten(1)
 
 
 def _raw(background: Tensor, layout: Layout) -> Tensor:
-    """Pixels by their row and column in a position, (N, rate, rate, C, padded positions)."""
+    """Sort pixels by their row and column within a position: (N, rate, rate, C, padded positions)."""
     rate = layout.setting.rate
     (height, width), (samples, channels) = layout.size_b, background.shape[:2]
     places = background.reshape(samples, channels, height, rate, width, rate).permute(0, 3, 5, 1, 2, 4)
@@ -64,17 +64,17 @@ def _raw(background: Tensor, layout: Layout) -> Tensor:
 
 
 def _image(pixels: Tensor, layout: Layout) -> Tensor:
-    """Back from pixels as in `_raw`, with a row above and one below the map, to (N, C, H, W)."""
+    """Undo `_raw` for pixels with one more row above and below the map; return (N, C, H, W)."""
     (height, width), rate = layout.size, layout.setting.rate
     inside = pixels.view(*pixels.shape[:4], height + 2, layout.stride)[..., 1:-1, :width]
     return inside.permute(0, 3, 4, 1, 5, 2).reshape(len(pixels), -1, height * rate, width * rate)
 
 
 def _blocks(layout: Layout, samples: int, device: str) -> Iterator[tuple[slice, int, int]]:
-    """Samples, first and last row of the blocks in which all is done."""
+    """Yield the samples, first row and end row of each block."""
     (height, width), (height_b, width_b) = layout.size, layout.size_b
     budget, row = BLOCK[device if device in BLOCK else "cuda"], width * height_b * width_b
-    count = -(-height // max(ROWS, budget // row))  # blocks per sample
+    count = -(-height // max(ROWS, budget // row))  # number of blocks per sample
     rows, together = -(-height // count), max(1, budget // (row * height))
     for start in range(0, samples, together):
         for first in range(0, height, rows):
@@ -82,12 +82,12 @@ def _blocks(layout: Layout, samples: int, device: str) -> Iterator[tuple[slice, 
 
 
 def _of(usable: Tensor, samples: slice) -> Tensor:
-    """The rows of some samples, or the one row for all."""
+    """Return the rows of some samples, or the one row that all samples share."""
     return usable[samples] if len(usable) > 1 else usable
 
 
 class _Attend(torch.autograd.Function):
-    """Everything that involves a pair of positions."""
+    """All computations on pairs of positions."""
 
     @staticmethod
     def forward(

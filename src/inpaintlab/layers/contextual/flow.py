@@ -1,8 +1,8 @@
-"""Offsets of attention as colours: the hue is the direction, the saturation the distance, white is no offset at all.
+"""Attention offsets as colours: the hue is the direction, the saturation the distance; white is no offset.
 
-The colour wheel is Middlebury's (Baker et al., "A Database and Evaluation Methodology for Optical Flow"), used as both
-public codes of DeepFill use it: the vertical offset takes the place of the horizontal one there, and distances are
-relative to the largest of this and all earlier samples of the batch, so a sample's colours depend on its place.
+The colour wheel is Middlebury's (Baker et al., "A Database and Evaluation Methodology for Optical Flow"). As in both
+public codes of DeepFill, vertical and horizontal offsets are exchanged, and distances are relative to the largest of
+this and all earlier samples of the batch, so the colours of a sample depend on its place in the batch.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import math
 import torch
 from torch import Tensor
 
-# From one pure colour to the next: number of steps, the channel that changes, and whether it rises.
+# From one pure colour to the next: number of steps, the channel that changes, and whether it increases.
 SECTORS = ((15, 1, True), (6, 0, False), (4, 2, True), (11, 1, False), (13, 0, True), (6, 2, False))
 
 
 def colour_wheel() -> Tensor:
-    """The 55 colours, (55, 3) in [0, 1], steps of 1/255, from red over yellow, green, cyan, blue and magenta."""
+    """Return 55 colours, (55, 3) in [0, 1], from red through yellow, green, cyan and blue to magenta."""
     colours, current = [], [255, 0, 0]
     for steps, channel, rises in SECTORS:
         for k in range(steps):
@@ -29,7 +29,7 @@ def colour_wheel() -> Tensor:
 
 
 def flow_picture(offsets: Tensor) -> Tensor:
-    """Pictures (N, 3, h, w) in [0, 1], levels of 8 bit, from offsets (N, 2, h, w) in rows and columns."""
+    """Colour offsets (N, 2, h, w) in rows and columns; return pictures (N, 3, h, w) in [0, 1], multiples of 1/255."""
     u, v = offsets.double().unbind(1)
     distance = torch.hypot(u, v)
     largest = distance.flatten(1).amax(1).cummax(0).values.clamp_min(0)

@@ -1,7 +1,7 @@
 """The contextual attention layer of DeepFill (Yu et al., CVPR 2018, section 3), also used by DeepFill v2 and others.
 
-Each position of the foreground is rebuilt from patches of the background that look like its surroundings and do not
-touch the hole. The stride of the matching patches is 1, as in all codes: the fusion is not defined for another.
+Each position of the foreground is reconstructed from background patches that resemble its surroundings and do not touch
+the hole. The stride of the matching patches is 1, as in all codes, because the fusion is not defined for other strides.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ IMPLEMENTATIONS = {"fast": fast.attend, "plain": plain.attend}
 
 @dataclass(frozen=True)
 class Kept:
-    """What a forward pass leaves for display.
+    """Attention of a forward pass, kept for display.
 
     Args:
-        offsets: (N, 2, h, w), rows and columns from each position to the one it attends to most, the first on ties.
-        heat: (N, K, hb, wb), the attention of the K chosen points.
-        points: the points, (y, x) in [0, 1] of the picture.
+        offsets: (N, 2, h, w), rows and columns from each position to the one that it attends to most (the first if
+            several are equal).
+        heat: (N, K, hb, wb), the attention weights of the K chosen points.
+        points: the points, (y, x) in [0, 1] relative to the picture.
     """
 
     offsets: Tensor
@@ -36,24 +37,27 @@ class Kept:
 
 
 class ContextualAttention(nn.Module):
-    """Features rebuilt from the known part of a background.
+    """Reconstruct features from the known part of a background.
 
-    The layer has no parameters. Scores are computed in float32 (float64 for float64 features) whatever autocast says.
-    The gradient of the fast implementation cannot be differentiated again.
+    The layer has no parameters. Scores are computed in float32 (float64 for float64 features) also under autocast. The
+    fast implementation does not support second derivatives.
 
     Args:
-        follows: whose code, "authors" (with each sample's own mask), "port" or "mmagic".
+        follows: the code whose details are used, "authors" (with a separate mask for each sample), "port" or "mmagic".
         kernel: side of a matching patch, odd.
-        rate: matching takes place on maps made smaller by this factor; H and W must be multiples of it.
-        scale: of the scores before the softmax.
-        fuse: length of the diagonal sums over neighbours' scores, odd; 1 = no fusion.
-        implementation: "fast", or "plain", the same function with whole matrices.
+        rate: downsampling factor for matching; H and W must be multiples of it.
+        scale: factor on the scores before the softmax.
+        fuse: length of the diagonal sums over the scores of neighbours, odd; 1 = no fusion.
+        implementation: "fast", or "plain", which builds all patches and whole matrices.
         deviations: single fields of `Rules` in which the layer differs from the followed code.
 
     Attributes:
-        keep_attention: set it to have `kept` filled by each forward pass, at hardly any cost.
-        points: whose attention is kept, (y, x) in [0, 1] of the picture; none by default.
-        kept: of the last forward pass with `keep_attention`.
+        keep_attention: set to True to store `kept` in each forward pass; the cost is small.
+        points: positions whose attention weights are kept, (y, x) in [0, 1] relative to the picture; none by default.
+        kept: attention of the last forward pass with `keep_attention`.
+
+    Raises:
+        ValueError: if an option has an unknown value, `kernel` or `fuse` is even, or `rate` is below 1.
     """
 
     def __init__(
@@ -76,18 +80,18 @@ class ContextualAttention(nn.Module):
         self.kept: Kept | None = None
 
     def forward(self, features: Tensor, hole: Tensor | None = None, background: Tensor | None = None) -> Tensor:
-        """Rebuild `features`.
+        """Reconstruct `features`.
 
         Args:
             features: (N, C, H, W), the foreground.
-            hole: (N or 1, 1, Hb, Wb) at the background's resolution, exactly 0 or 1, 1 = missing; None: no hole.
-            background: (N, C, Hb, Wb); the features themselves by default.
+            hole: (N or 1, 1, Hb, Wb) at the background's resolution, exactly 0 or 1, 1 = missing; None = no hole.
+            background: (N, C, Hb, Wb); `features` by default.
 
         Returns:
-            (N, C, H, W). Zeros where no background patch is free of missing pixels.
+            (N, C, H, W); zeros if every background patch has a missing pixel.
 
         Raises:
-            ValueError: for sizes that do not fit each other or the rate.
+            ValueError: if the sizes do not match each other or are not multiples of the rate.
         """
         background = features if background is None else background
         if hole is None:
@@ -109,26 +113,28 @@ class ContextualAttention(nn.Module):
         return output.to(features.dtype)
 
     def _check(self, features: Tensor, hole: Tensor, background: Tensor) -> None:
-        """Raise for sizes that do not fit."""
+        """Raise ValueError unless the sizes match."""
         rate = self.setting.rate
         for name, map in (("features", features), ("background", background)):
             if map.shape[-2] % rate or map.shape[-1] % rate:
-                raise ValueError(f"{name} of {tuple(map.shape)}: height and width must be multiples of rate={rate}")
+                raise ValueError(f"height and width of {name} must be multiples of rate={rate}, got {tuple(map.shape)}")
         if background.shape[:2] != features.shape[:2]:
-            raise ValueError(f"features {tuple(features.shape)} and background {tuple(background.shape)} do not match")
+            raise ValueError(
+                f"features {tuple(features.shape)} and background {tuple(background.shape)} must have the same N and C"
+            )
         if hole.shape[1:] != (1, *background.shape[-2:]) or hole.shape[0] not in (1, features.shape[0]):
             raise ValueError(
-                f"hole is {tuple(hole.shape)}; for a background of {tuple(background.shape)} it must be (N or 1, 1, "
-                f"{background.shape[-2]}, {background.shape[-1]}); `resize_nearest` brings it there"
+                f"for a background of {tuple(background.shape)} the hole must be (N or 1, 1, {background.shape[-2]}, "
+                f"{background.shape[-1]}), got {tuple(hole.shape)}; resize it with `resize_nearest`"
             )
 
     def _watched(self, features: Tensor) -> list[int]:
-        """Foreground positions of the chosen points."""
+        """Return the foreground positions of `points`."""
         height, width = self.setting.small(features.shape[-2:])
         return [min(int(y * height), height - 1) * width + min(int(x * width), width - 1) for y, x in self.points or ()]
 
     def _keep(self, best: Tensor, heat: Tensor, features: Tensor, background: Tensor) -> Kept:
-        """Offsets and heat maps; a background position counts in the background's own rows and columns."""
+        """Return offsets and heat maps; background positions are counted in the background's rows and columns."""
         height, width = self.setting.small(features.shape[-2:])
         rows, columns = self.setting.small(background.shape[-2:])
         attended = torch.stack([best // columns, best % columns], 1).view(-1, 2, height, width)

@@ -1,6 +1,6 @@
-"""Contextual attention as it is defined, with all patches and whole matrices: slow, short, and the measure of `fast`.
+"""Contextual attention as it is defined, with all patches and whole matrices: slow, and the reference for `fast`.
 
-Section 3.1 of Yu et al. (CVPR 2018) in the order of the released codes, where neighbours vote before the softmax.
+It follows section 3.1 of Yu et al. (CVPR 2018). As in the released codes, the scores are fused before the softmax.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from inpaintlab.layers.contextual.rules import EPSILON, Setting, paste_divisor, 
 
 
 def logits(foreground: Tensor, background: Tensor, setting: Setting) -> Tensor:
-    """Scaled scores of all pairs of positions before any is removed: (N, foreground, background)."""
+    """Return the scaled scores (N, foreground, background) of all pairs of positions, before patches are removed."""
     patches, norms = [], []
     for map in (foreground, background):
         small = resize_nearest(map, setting.small(map.shape[-2:]), setting.rules.sampling)
@@ -33,20 +33,20 @@ def logits(foreground: Tensor, background: Tensor, setting: Setting) -> Tensor:
 
 
 def patch_norm(squares: Tensor, elements: int, setting: Setting) -> Tensor:
-    """Norms of patches from the sums of their `elements` squares; never 0, and with a gradient of 0 where clamped."""
+    """Return norms of patches from the sums of their `elements` squares; never 0, with gradient 0 where clamped."""
     if setting.rules.norm == "added":
         return (squares + elements * EPSILON).sqrt()
     return squares.clamp_min(EPSILON**2).sqrt()
 
 
 def _order(height: int, width: int, by: str, device: torch.device) -> Tensor:
-    """Indices of all positions, row by row or column by column."""
+    """Return the indices of all positions, row by row or column by column."""
     index = torch.arange(height * width, device=device).view(height, width)
     return (index if by == "rows" else index.T).flatten()
 
 
 def _diagonal_sums(matrix: Tensor, order_f: Tensor, order_b: Tensor, length: int) -> Tensor:
-    """sum_d M[i + d, j + d] with i and j counted in the given orders; what lies outside the matrix is 0."""
+    """Return sum_d M[i + d, j + d], with i and j counted in the given orders and zeros outside the matrix."""
     sorted = matrix[:, order_f][:, :, order_b]
     reach, (rows, columns) = length // 2, sorted.shape[1:]
     padded = F.pad(sorted, (reach,) * 4)
@@ -55,14 +55,14 @@ def _diagonal_sums(matrix: Tensor, order_f: Tensor, order_b: Tensor, length: int
 
 
 def attention(foreground: Tensor, background: Tensor, usable: Tensor, setting: Setting) -> Tensor:
-    """Weights (N, foreground, background); rows sum to at most 1, and to 0 where no patch is usable."""
+    """Return weights (N, foreground, background); rows sum to at most 1, and to 0 if no patch is usable."""
     scores, kept = logits(foreground, background, setting), usable[:, None] > 0
     filler = 0.0 if setting.rules.removed == "zero_score" else torch.finfo(scores.dtype).min
     return torch.where(kept, scores, filler).softmax(-1) * kept
 
 
 def paste(weights: Tensor, background: Tensor, size: tuple[int, int], setting: Setting) -> Tensor:
-    """Weighted sums of the background's patches, laid over each other: (N, C, *size)."""
+    """Paste weighted sums of background patches where they overlap; return (N, C, *size)."""
     rate, side = setting.rate, 2 * setting.rate
     before, after = rate // 2, rate - rate // 2
     patches = F.unfold(F.pad(background, (before, after) * 2), side, stride=rate)  # (N, C side^2, positions)
@@ -74,18 +74,18 @@ def paste(weights: Tensor, background: Tensor, size: tuple[int, int], setting: S
 def attend(
     foreground: Tensor, background: Tensor, usable: Tensor, setting: Setting, watched: Sequence[int] | None = None
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The foreground rebuilt from background patches.
+    """Reconstruct the foreground from background patches.
 
     Args:
         foreground: (N, C, H, W).
         background: (N, C, Hb, Wb).
-        usable: (N or 1, hb wb), 1 for patches that may be copied, as `usable_patches` gives it.
-        setting: the layer's definition.
-        watched: foreground positions whose weights are wanted; None if nothing but the output is.
+        usable: (N or 1, hb wb), 1 for patches that may be copied, from `usable_patches`.
+        setting: the options of the layer.
+        watched: foreground positions whose weights are returned; None to return the output only.
 
     Returns:
-        The output (N, C, H, W); for each position the background position of the largest weight, (N, h w); the
-        watched positions' weights (N, K, hb wb). The last two are None if nothing is watched.
+        The output (N, C, H, W); for each position the background position with the largest weight, (N, h w); and the
+        weights of the watched positions, (N, K, hb wb). The last two are None if `watched` is None.
     """
     weights = attention(foreground, background, usable, setting)
     output = paste(weights, background, (foreground.shape[-2], foreground.shape[-1]), setting)

@@ -1,4 +1,4 @@
-"""What the public codes of contextual attention do differently, and what all ways to compute it share.
+"""Differences between the public codes of contextual attention, and what its implementations share.
 
 Three codes of the layer of DeepFill (Yu et al., CVPR 2018) are in use: the authors' in TensorFlow ("authors"), the
 PyTorch port ("port") and mmagic's ("mmagic"). They differ in the choices of `Rules`; weights that were trained with one
@@ -8,7 +8,7 @@ code give other pictures with the rules of another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TypedDict, Unpack
 
 import torch
@@ -32,15 +32,20 @@ class Rules:
     """One choice for each point in which the codes differ.
 
     Args:
-        sampling: nearest neighbour when maps are made smaller: "align_corners" or "floor" (see `resize_nearest`).
-        norm: of a matching patch: "clamp", max(norm, 1e-4), or "added", where 1e-4 is added to each squared element.
-        foreground_norm: divide the scores by the norm of the foreground's patch too: the cosine that the paper's
-            formula shows. No released code does.
-        removed: a background patch that touches the hole has the score 0 before the softmax, so that it counts in the
-            denominator, and no weight after it ("zero_score"); or it takes no part at all ("minus_infinity").
-        divisor: of the pasted patches' sum: "four", the number of patches over a pixel inside the map, which makes
-            the border darker, or "overlaps", each pixel's own number.
-        mask: "per_sample", or "first" of the batch for all its samples.
+        sampling: index rule for nearest-neighbour downsampling, "align_corners" or "floor" (see `resize_nearest`).
+        norm: norm of a matching patch: "clamp", max(norm, 1e-4), or "added", where 1e-4 is added to each squared
+            element.
+        foreground_norm: also divide the scores by the norm of the foreground's patch, which gives the cosine of the
+            paper's formula. No released code does.
+        removed: what happens to background patches that touch the hole. "zero_score": their score is 0 before the
+            softmax, so they count in its denominator, and their weight is 0 after it. "minus_infinity": they do not
+            enter the softmax.
+        divisor: divisor of the sum of pasted patches: "four", the number of patches over a pixel inside the map, which
+            makes the border darker, or "overlaps", the true number at each pixel.
+        mask: "per_sample", or "first" to use the first mask of the batch for all samples.
+
+    Raises:
+        ValueError: if a field has an unknown value.
     """
 
     sampling: str = "align_corners"
@@ -51,9 +56,9 @@ class Rules:
     mask: str = "per_sample"
 
     def __post_init__(self) -> None:
+        values = asdict(self)
         for name, known in CHOICES.items():
-            value = getattr(self, name)
-            check_choice(name, value, known)
+            check_choice(name, values[name], known)
 
 
 class Deviations(TypedDict, total=False):
@@ -67,8 +72,8 @@ class Deviations(TypedDict, total=False):
     mask: str
 
 
-# The authors' code reads the first mask of the batch as well, but trains with one mask per batch, where that is the
-# same as each sample's own.
+# The authors' code also reads only the first mask of the batch, but its training uses one mask per batch, so
+# "per_sample" gives the same results there.
 RULES = {
     "authors": Rules(),
     "port": Rules(sampling="floor", norm="added", mask="first"),
@@ -78,13 +83,17 @@ RULES = {
 
 @dataclass(frozen=True)
 class Setting:
-    """Everything that defines the layer's function.
+    """All options that define the function of the layer.
 
     Args:
+        rules: differences between the public codes.
         kernel: side of a matching patch, odd.
-        rate: maps are made smaller by this factor for matching; pasted patches have sides of twice the rate.
-        scale: of the scores before the softmax.
-        fuse: length of the diagonal sums that let neighbours vote for the same shift, odd; 1 leaves them out.
+        rate: downsampling factor for matching; the sides of pasted patches are 2 * rate.
+        scale: factor on the scores before the softmax.
+        fuse: length of the diagonal sums, by which neighbours support the same shift, odd; 1 = no sums.
+
+    Raises:
+        ValueError: if `kernel` or `fuse` is not odd and positive, or `rate` is below 1.
     """
 
     rules: Rules
@@ -94,42 +103,41 @@ class Setting:
     fuse: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("kernel", "fuse"):
-            value = getattr(self, name)
+        for name, value in (("kernel", self.kernel), ("fuse", self.fuse)):
             if value < 1 or value % 2 == 0:
-                raise ValueError(f"{name}={value} is not an odd number of at least 1")
+                raise ValueError(f"{name} must be an odd number of at least 1, got {value}")
         if self.rate < 1:
-            raise ValueError(f"rate={self.rate} is below 1")
+            raise ValueError(f"rate must be at least 1, got {self.rate}")
 
     def small(self, size: Sequence[int]) -> tuple[int, int]:
-        """Rows and columns of the positions that are matched in a map of that size."""
+        """Return the rows and columns of matching positions in a map of the given size."""
         return size[0] // self.rate, size[1] // self.rate
 
 
 def rules_of(follows: str, **deviations: Unpack[Deviations]) -> Rules:
-    """Return the rules of a code, with the fields replaced in which they are to differ.
+    """Return the rules of a public code, with some fields replaced.
 
     Args:
         follows: "authors", "port" or "mmagic".
-        deviations: fields of `Rules`.
+        deviations: the fields to replace.
     """
     check_choice("follows", follows, RULES)
     return replace(RULES[follows], **deviations)
 
 
 def resize_nearest(map: Tensor, size: Sequence[int], sampling: str) -> Tensor:
-    """Nearest neighbour, with the index rule of the code that a system follows.
+    """Resize maps by nearest neighbour with the index rule of one of the public codes.
 
     Args:
         map: (..., H, W).
-        size: rows and columns of the result.
-        sampling: "align_corners" takes row round(i (H - 1) / (h - 1)) in float32, halves away from zero, as
-            TensorFlow 1 does; "floor" takes row floor(i H / h), as PyTorch does.
+        size: rows h and columns w of the result.
+        sampling: row i of the result is row round(i (H - 1) / (h - 1)), computed in float32 with halves rounded up, for
+            "align_corners", as in TensorFlow 1; row floor(i H / h) for "floor", as in PyTorch. Columns likewise.
     """
     check_choice("sampling", sampling, CHOICES["sampling"])
     steps = [length // count for length, count in zip(map.shape[-2:], size, strict=True)]
     if sampling == "floor" and [n * step for n, step in zip(size, steps, strict=True)] == list(map.shape[-2:]):
-        return map[..., :: steps[0], :: steps[1]]  # the same without a gather
+        return map[..., :: steps[0], :: steps[1]]  # a view instead of a gather
     rows, columns = (
         _sources(length, count, sampling, map.device) for length, count in zip(map.shape[-2:], size, strict=True)
     )
@@ -137,7 +145,7 @@ def resize_nearest(map: Tensor, size: Sequence[int], sampling: str) -> Tensor:
 
 
 def _sources(length: int, count: int, sampling: str, device: torch.device) -> Tensor:
-    """Which of `length` elements each of `count` takes, as `resize_nearest` says."""
+    """Return for each of `count` elements the index of its source among `length`, see `resize_nearest`."""
     index = torch.arange(count, device=device)
     if sampling == "floor":
         return index * length // count
@@ -148,14 +156,14 @@ def _sources(length: int, count: int, sampling: str, device: torch.device) -> Te
 
 
 def usable_patches(hole: Tensor, setting: Setting) -> Tensor:
-    """1 for each background patch without a missing pixel, else 0: (N or 1, h w) from holes (N or 1, 1, H, W)."""
+    """Return 1 for background patches without a missing pixel, else 0, (N or 1, h w); holes are (N or 1, 1, H, W)."""
     small = resize_nearest(hole, setting.small(hole.shape[-2:]), setting.rules.sampling)
     touched = F.max_pool2d(small, setting.kernel, 1, setting.kernel // 2)
     return (touched == 0).to(hole.dtype).flatten(1)
 
 
 def paste_divisor(size: Sequence[int], setting: Setting, like: Tensor) -> Tensor:
-    """What the sum of the pasted patches is divided by: (H, W), or a single number."""
+    """Return the divisor of the sum of pasted patches, (H, W) or a scalar tensor."""
     if setting.rules.divisor == "four":
         return like.new_tensor(4.0)
     rate, counts = setting.rate, []

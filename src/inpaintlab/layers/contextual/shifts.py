@@ -1,14 +1,14 @@
-"""Sums of a matrix of scores over equal shifts of both its indices: the whole arithmetic of contextual attention.
+"""Sums of a matrix over equal shifts of both its indices, from which all of contextual attention is built.
 
-Let M[i, j] belong to position i of the foreground and j of the background. Then products of patches are sums of
-products of pixels over shifts in two dimensions, fusion is a sum over shifts in row order and one over shifts in column
-order, and laying pasted patches over each other is a sum over shifts as well. No patch is ever built.
+Let M[i, j] belong to position i of the foreground and j of the background. Products of patches are sums of products of
+pixels over two-dimensional shifts. Fusion is a sum over shifts in row order, then one over shifts in column order. The
+overlap of pasted patches is a sum over shifts too. So no patch has to be built.
 
-A map is stored in row order. A *padded* one has columns of zeros at the end of its rows: a shift in two dimensions then
-is a shift of the index, since what leaves a row on either side meets zeros. Sums leave other values than zeros in these
-columns; whoever uses a sum looks at the other columns only.
+Maps are stored in row order. A *padded* map has columns of zeros at the end of its rows. A two-dimensional shift is
+then a shift of the index, because values that leave a row meet zeros. Sums write values other than 0 into these
+columns, so callers must read only the other columns.
 
-Matrices are (N, foreground, background), and may be a few rows of a map; outside of them is 0.
+Matrices are (N, foreground, background) and may cover only some rows of a map; values outside count as 0.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ Step = tuple[int, int]
 
 
 def overlap(count: int, length: int, step: int) -> slice:
-    """Those i of `count` for which i + step is one of `length`."""
+    """Return the slice of those i in 0 ... count - 1 for which 0 <= i + step < length."""
     start = min(max(0, -step), count)
     return slice(start, max(min(count, length - step), start))
 
 
 def moved(part: slice, step: int) -> slice:
-    """The slice `step` further on."""
+    """Return the slice moved by `step`."""
     return slice(part.start + step, part.stop + step)
 
 
 def add_shifted(total: Tensor, matrix: Tensor, step: Step) -> Tensor:
-    """total[i, j] += matrix[i + step[0], j + step[1]], in place."""
+    """Add in place: total[i, j] += matrix[i + step[0], j + step[1]]."""
     rows, columns = (overlap(total.shape[k + 1], matrix.shape[k + 1], step[k]) for k in (0, 1))
     if rows.start < rows.stop and columns.start < columns.stop:
         total[:, rows, columns].add_(matrix[:, moved(rows, step[0]), moved(columns, step[1])])
@@ -41,9 +41,9 @@ def add_shifted(total: Tensor, matrix: Tensor, step: Step) -> Tensor:
 
 
 def shifted_sum(total: Tensor, matrix: Tensor, *steps: Step) -> Tensor:
-    """total[i, j] = sum of matrix[i + step[0], j + step[1]] over the steps.
+    """Write and return total[i, j] = sum of matrix[i + step[0], j + step[1]] over the steps.
 
-    The adjoint has the opposite steps, and the two matrices' places exchanged.
+    The adjoint has the opposite steps and exchanges the two matrices.
     """
     if len(steps) == 1:
         return add_shifted(total.zero_(), matrix, steps[0])
@@ -52,7 +52,7 @@ def shifted_sum(total: Tensor, matrix: Tensor, *steps: Step) -> Tensor:
     bottom, right = max(top, min(part.stop for part in rows)), max(left, min(part.stop for part in columns))
     terms = [matrix[:, top + down : bottom + down, left + aside : right + aside] for down, aside in steps[:2]]
     torch.add(*terms, out=total[:, top:bottom, left:right])
-    # The frame, where only one of the two exists.
+    # The border, where only one of the two terms exists.
     for part, row, column in (
         (total[:, :top], 0, 0),
         (total[:, bottom:], bottom, 0),
@@ -69,20 +69,20 @@ def shifted_sum(total: Tensor, matrix: Tensor, *steps: Step) -> Tensor:
 
 
 def diagonal(reach: int, start: int, down: int = 1, aside: int = 1) -> list[Step]:
-    """Steps from row `start`: none, and up to `reach` times (down, aside) forwards and back."""
+    """Return the steps (start, 0) + d * (down, aside) for d = -reach ... reach, ordered by the size of d."""
     return [(start + d * down, d * aside) for d in sorted(range(-reach, reach + 1), key=abs)]
 
 
 def opposite(steps: list[Step]) -> list[Step]:
-    """The steps back."""
+    """Return the negative steps."""
     return [(-down, -aside) for down, aside in steps]
 
 
 def column_sum(total: Tensor, matrix: Tensor, reach: int, start: int) -> Tensor:
-    """Sum over steps d = -reach ... reach in column order, as far as the foreground's rows start + y + d exist.
+    """Sum over steps d = -reach ... reach in column order, where the foreground's row start + y + d exists.
 
-    Both matrices are (N, rows, width, height, width): the background continues at the top of the next column below its
-    last row; the foreground does not, whoever calls provides rows for that. The adjoint is the same sum from -start.
+    Both matrices are (N, rows, width, height, width). Below its last row, the background continues at the top of the
+    next column. The foreground does not continue; callers must provide the rows. The adjoint is the sum with -start.
     """
     rows = overlap(total.shape[1], matrix.shape[1], start)
     total[:, : rows.start] = 0
@@ -98,9 +98,12 @@ def column_sum(total: Tensor, matrix: Tensor, reach: int, start: int) -> Tensor:
 
 
 def column_pieces(height: int, width: int, step: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """A step in column order as pieces of a map: rows and columns of a piece, and of where the step leads from it.
+    """Divide a step in column order into rectangular pieces of a map.
 
-    Below the last row of a column the next column begins.
+    The element below the last one of a column is the first of the next column.
+
+    Yields:
+        Rows and columns of a piece, and the rows and columns to which the step leads.
     """
     for turn in range(step // height, (height - 1 + step) // height + 1):
         down = step - turn * height
