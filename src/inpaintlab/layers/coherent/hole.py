@@ -59,9 +59,7 @@ def table(hole: Tensor) -> Table:
     """
     missing = hole.flatten(1) > 0.5  # (N, H W)
     missing = missing & ~missing.all(1, keepdim=True)
-    order = missing.to(torch.uint8).argsort(
-        dim=1, descending=True, stable=True
-    )  # missing first, in raster order
+    order = missing.to(torch.uint8).argsort(dim=1, descending=True, stable=True)  # missing first, in raster order
     counts = tuple(missing.sum(1).tolist())
     known = order[:, min(counts) :]
     if max(counts) > min(counts):
