@@ -135,7 +135,8 @@ class Generator(InpaintingGenerator, AuthorsWeights):
         self.require_size(hole)
         missing, x = hole > 0.5, 2 * image - 1
         emptied = torch.where(missing, self.colour, x)  # type: ignore[arg-type]
-        coarse = self.rough(emptied).float()
+        coarse = self.rough(emptied)
+        coarse = coarse.to(torch.promote_types(coarse.dtype, torch.float32))
         joined = torch.where(missing, coarse if self.joint else coarse.detach(), emptied)
         second = emptied if self.second_input == "colour" else torch.where(missing, 0.0, x)
         layer = self._attention_layer()
@@ -146,7 +147,7 @@ class Generator(InpaintingGenerator, AuthorsWeights):
         if self.keep_attention and layer is not None and layer.kept is not None:
             maps["flow"] = layer.kept.offsets
             maps |= {"heat": layer.kept.heat} if self.points else {}
-        return Output((refined.float() + 1) / 2, (coarse + 1) / 2, taps, maps)
+        return Output((refined.to(coarse.dtype) + 1) / 2, (coarse + 1) / 2, taps, maps)
 
     def feature_hole(self, hole: Tensor) -> Tensor:
         """The hole (N, 1, H, W) at the attention's resolution."""
