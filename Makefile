@@ -3,12 +3,16 @@ PYTHON ?= python3
 TABLE ?= msanet.table3
 SCALE ?= demo
 ARGS ?=
+# The plainest kernels of PyTorch, oneDNN and MKL: they round differently from those this processor would use.
+PLAIN_KERNELS := ATEN_CPU_CAPABILITY=default DNNL_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
+PARITY := tests/test_recorded_*.py $(addprefix tests/test_,$(addsuffix .py,coherent contextual conv critics lbam lpips \
+  metrics networks papers papers_charef papers_deepfill papers_vgg protocols strided vgg))
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce-table tables list test test-slow lint docs bench lock clean
+.PHONY: help install reproduce-table tables list test test-parity test-slow lint docs bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -36,6 +40,10 @@ list: $(READY) ## list the tables: what is measured, what is missing, the comman
 
 test: $(READY) ## run all tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8
+
+test-parity: $(READY) ## run the tests of equality with the authors' code again, with the kernels of other processors
+	$(PLAIN_KERNELS) $(BIN)/python -c 'import torch; used = torch.backends.cpu.get_cpu_capability(); assert used == "DEFAULT", used'
+	$(PLAIN_KERNELS) $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 $(PARITY)
 
 test-slow: $(READY) ## run the slow tests
 	$(BIN)/python -m pytest -m slow

@@ -21,13 +21,6 @@ NAMES = sorted(path.stem for path in (FOLDER / "deepfillv1").glob("attn_*.json")
 IMPLEMENTATIONS = ["plain", "fast"]
 
 
-def check(c: Case, name: str, actual: Tensor | None, tolerance: float) -> None:
-    assert actual is not None
-    expected = c.outputs[name]
-    gap = ((actual.detach() - expected).abs().max() / expected.abs().max()).item()
-    assert gap <= tolerance, f"{name}: {gap:.2g} > {tolerance:.2g}"
-
-
 def run(c: Case, layer: ContextualAttention) -> tuple[Tensor, Tensor, Tensor | None]:
     """Foreground, output and background (None where it is the foreground) after a backward pass."""
     foreground = c.inputs["f" if "f" in c.inputs else "x"].requires_grad_()
@@ -66,13 +59,13 @@ def test_deepfill_v1(name: str, implementation: str) -> None:
     middles = [((y + 0.5) / height, (x + 0.5) / width) for y in range(height) for x in range(width)]
     layer.points = middles if "score" in c.outputs else None
     foreground, output, background = run(c, layer)
-    check(c, "y", output, OUTPUT)
-    check(c, "grad_f", foreground.grad, GRADIENT)
+    c.check_peak("y", output, OUTPUT)
+    c.check_peak("grad_f", foreground.grad, GRADIENT)
     if background is not None:
-        check(c, "grad_b", background.grad, GRADIENT)
+        c.check_peak("grad_b", background.grad, GRADIENT)
     assert layer.kept is not None
     if "score" in c.outputs:
-        check(c, "score", layer.kept.heat.flatten(2).transpose(1, 2), WEIGHTS)
+        c.check_peak("score", layer.kept.heat.flatten(2).transpose(1, 2), WEIGHTS)
     if "offsets" in c.outputs:
         offsets = layer.kept.offsets
         if background is not None:
@@ -99,7 +92,7 @@ def test_logits(name: str) -> None:
     if hole is not None:
         hole = resize_nearest(hole, background.shape[-2:], layer.setting.rules.sampling)
         logits = logits * usable_patches(hole, layer.setting)[:, None]
-    check(c, "logits", logits, LOGITS)
+    c.check_peak("logits", logits, LOGITS)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "mmagic" not in name])
@@ -125,10 +118,10 @@ def test_deepfill_v2(name: str, implementation: str) -> None:
     )
     layer.points = [((y + 0.5) / 8, (x + 0.5) / 8) for y in range(8) for x in range(8)]
     foreground, output, background = run(c, layer)
-    check(c, "output", output, OUTPUT)
+    c.check_peak("output", output, OUTPUT)
     if "score" in c.outputs:
         assert layer.kept is not None
-        check(c, "score", layer.kept.heat.permute(0, 2, 3, 1).reshape(c.outputs["score"].shape), WEIGHTS)
-    check(c, "grad_f" if "grad_f" in c.outputs else "grad_x", foreground.grad, GRADIENT)
+        c.check_peak("score", layer.kept.heat.permute(0, 2, 3, 1).reshape(c.outputs["score"].shape), WEIGHTS)
+    c.check_peak("grad_f" if "grad_f" in c.outputs else "grad_x", foreground.grad, GRADIENT)
     if background is not None:
-        check(c, "grad_b", background.grad, GRADIENT)
+        c.check_peak("grad_b", background.grad, GRADIENT)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from reference.recorded import LAYER, NETWORK, Case, case
+from reference.recorded import LAYER, NETWORK, Case, case, rounded
 from torch import Tensor
 
 from inpaintlab.checkpoints.checkpoint import load_exactly
@@ -35,8 +35,10 @@ def seen_by(critic: torch.nn.Module) -> list[Tensor]:
 def test_critics(name: str) -> None:
     c = case(f"deepfillv1/{name}")
     size, local_size = c.inputs["global"].shape[-1], c.inputs["local"].shape[-1]
-    critics = Critics(follows=c.follows, size=size, local_size=local_size, width=c.settings["width"] / 64)
+    critics = Critics(follows=c.follows, size=size, local_size=local_size, width=c.settings["width"] / 64).to(c.dtype)
     load_exactly(critics, c.weights, name, deepfill_v1_critics.port_name)
+    if name == "critics_port_w64":  # 8.7e-8 in float64, negative in the port's float32: `grad_global` differs by 2e-4
+        critics.whole.convs[1].register_forward_hook(lambda _m, _x, y: rounded(y, (0, 15, 60, 21), -1e-7))
     for part, critic in {"local": critics.local, "global": critics.whole}.items():
         seen = seen_by(critic)
         picture = c.inputs[part].requires_grad_()
@@ -54,11 +56,12 @@ def test_gradient_penalty(name: str) -> None:
     c = case(f"deepfillv1/{name}")
     tf, size = c.follows == "authors", c.inputs["real"].shape[-1]
     critic = Critics(follows=c.follows, size=size, local_size=size, width=c.settings["width"] / 64)
-    critic = critic.whole if tf else critic.local
+    critic = (critic.whole if tf else critic.local).to(c.dtype)
     load_exactly(
         critic, c.weights, name, lambda n: deepfill_v1_critics.port_name(f"whole.{n}").removeprefix("globalD.")
     )
-    alpha = torch.tensor(c.settings["alpha"])  # TensorFlow's is the share of the fake, ours that of the real picture
+    # In TensorFlow alpha is the share of the fake picture, here it is that of the real one.
+    alpha = torch.tensor(c.settings["alpha"], dtype=c.dtype)
     mask = c.inputs["mask"] if tf else None
     penalty = gradient_penalty(
         lambda x: [critic(x)], c.inputs["real"], c.inputs["fake"], 1 - alpha if tf else alpha, mask
@@ -78,7 +81,7 @@ def test_discount() -> None:
 # ---------------------------------------------------------------------- SN-PatchGAN
 def discriminator(follows: str, names: Mapping[str, str], c: Case) -> sn_patch_gan.Discriminator:
     """With the weights of a case, whose entries of a layer are called as in `names`; vectors not named are random."""
-    network = sn_patch_gan.Discriminator(follows=follows)
+    network = sn_patch_gan.Discriminator(follows=follows).to(c.dtype)
     state = network.state_dict()
     for layer in range(6):
         for ours, theirs in names.items():

@@ -22,7 +22,7 @@ from inpaintlab.training.module import InpaintingModule
 LOSS, NORMS, PICTURES = 1e-5, 2e-4, 3e-4
 
 
-def system(c: Case, dtype: torch.dtype = torch.float32) -> DeepFillV1:
+def system(c: Case) -> DeepFillV1:
     """The system of a case, with its weights and its loss weights."""
     s = c.settings
     local_size = s["bbox"][2]
@@ -47,7 +47,7 @@ def system(c: Case, dtype: torch.dtype = torch.float32) -> DeepFillV1:
     ):
         weights = {k.removeprefix("netG."): v for k, v in c.weights.items() if k.startswith(begins)}
         load_exactly(network, weights, "the case", called)
-    return module.to(dtype)
+    return module.to(c.dtype)
 
 
 def gradient_norms(
@@ -62,14 +62,13 @@ def gradient_norms(
 
 def objectives(module: DeepFillV1, c: Case) -> tuple[Output, dict[str, Tensor]]:
     """All losses under the names of the port's case."""
-    dtype = next(module.parameters()).dtype
-    image, mask = (c.inputs[name].to(dtype) for name in ("image", "mask"))
+    image, mask = c.inputs["image"], c.inputs["mask"]
     batch = Batch((image + 1) / 2, mask.expand(len(image), -1, -1, -1))
     output = module(batch.image, batch.hole)
     terms = module.generator_terms(batch, output)
     fake = module.judge(module.fake(batch, output), batch)
     terms["adversarial"] = module.adversarial.generator(fake, None)
-    alphas = [torch.tensor(c.settings[f"alpha_{critic}"]) for critic in ("local", "global")]
+    alphas = [torch.tensor(c.settings[f"alpha_{critic}"], dtype=c.dtype) for critic in ("local", "global")]
     if module.follows == "authors":  # the share of the fake
         alphas = [1 - alpha for alpha in alphas]
     penalty = module.penalty(batch, output, alphas)
@@ -105,7 +104,7 @@ def test_step_of_the_authors(name: str) -> None:
 def test_step_of_the_port() -> None:
     """In float64: the attention's scores leave 2e-5 open in the difference of critics' scores otherwise."""
     c = case("deepfillv1/losses_port")
-    module = system(c, torch.float64)
+    module = system(c)
     _, losses = objectives(module, c)
     for name, loss in losses.items():
         c.check_peak(name, loss, LOSS)

@@ -1,7 +1,7 @@
 """GConv's generators equal the authors' TensorFlow code and mmagic's in the recorded cases.
 
 Tolerances: mmagic's cases say how far float32 was from float64, relative to the standard deviation, in maximum and rms;
-ten times that. TensorFlow's do not: 1e-4 of the largest absolute value.
+one and a half times that. TensorFlow's do not say it: 1e-4 of the largest absolute value.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import torch
-from reference.recorded import FOLDER, Case, case
+from reference.recorded import FOLDER, NETWORK, Case, case
 from torch import Tensor
 
 from inpaintlab.checkpoints.authors import from_released
@@ -29,19 +29,13 @@ class Mmagic:
     def check(self, name: str, actual: Tensor) -> None:
         expected, gap = self.case.outputs[name], self.gaps[name]
         difference = (actual.detach() - expected) / gap["std"]
-        assert difference.abs().max() <= 10 * gap["float64_max"], (name, difference.abs().max())
-        assert difference.square().mean().sqrt() <= 10 * gap["float64_rms"], (name, difference.square().mean().sqrt())
-
-
-def check(c: Case, name: str, actual: Tensor, tolerance: float = 1e-4) -> None:
-    expected = c.outputs[name]
-    gap = ((actual.detach() - expected).abs().max() / expected.abs().max()).item()
-    assert gap <= tolerance, f"{name}: {gap:.2g} > {tolerance:.2g}"
+        assert difference.abs().max() <= 1.5 * gap["float64_max"], (name, difference.abs().max())
+        assert difference.square().mean().sqrt() <= 1.5 * gap["float64_rms"], (name, difference.square().mean().sqrt())
 
 
 def traced(c: Case, *paths: str) -> tuple[dict[str, Any], Tensor, Tensor]:
     """Some layers of a case's generator with input and output, the result in [-1, 1], and the composite."""
-    network = from_released("gconv", c.weights)
+    network = from_released("gconv", c.weights).to(c.dtype)
     seen: dict[str, Any] = {}
     for path in paths:
         network.get_submodule(path).register_forward_hook(
@@ -58,6 +52,7 @@ def test_mmagic_gated_convolution() -> None:
     m = Mmagic("mmagic_gated_conv")
     s = m.case.settings
     layer = SameConv(s["in_ch"], s["out_ch"], s["k"], stride=s["stride"], rule="mirror", gated=True)
+    layer.to(m.case.dtype)
     layer.load_state_dict({name.removeprefix("conv.conv."): value for name, value in m.case.weights.items()})
     x = m.case.inputs["x"].requires_grad_()
     y = layer(x)
@@ -91,12 +86,18 @@ def test_tensorflow_generator() -> None:
     paths = ("coarse.decoder", "refinement.attention", "refinement.decoder")
     seen, result, merged = traced(c, *raw.values(), *paths)
     for name, path in raw.items():
-        check(c, f"{name}_raw_step12", seen[f"{path} of"].convolve(seen[f"{path} in"])[:, ::12])
-    check(c, "pre1", seen["coarse.decoder"])
+        c.check_peak(f"{name}_raw_step12", seen[f"{path} of"].convolve(seen[f"{path} in"])[:, ::12], NETWORK)
+    c.check_peak("pre1", seen["coarse.decoder"], NETWORK)
     attended = seen["refinement.attention"]
-    check(c, "attention_mask", resize_nearest(c.inputs["masks"], attended.shape[-2:], "align_corners"), 0)
-    check(c, "attention_in_step8", seen["refinement.attention in"][:, ::8])
-    check(c, "attention_out_step8", attended[:, ::8])
-    check(c, "pre2", seen["refinement.decoder"])
-    check(c, "stage2", result)
-    check(c, "merged", merged)
+    c.check_peak("attention_mask", resize_nearest(c.inputs["masks"], attended.shape[-2:], "align_corners"), 0)
+    c.check_peak("attention_in_step8", seen["refinement.attention in"][:, ::8], NETWORK)
+    c.check_peak("attention_out_step8", attended[:, ::8], NETWORK)
+    c.check_peak("pre2", seen["refinement.decoder"], NETWORK)
+    c.check_peak("stage2", result, NETWORK)
+    c.check_peak("merged", merged, NETWORK)
+
+
+def test_tensorflow_generator_in_float32() -> None:
+    c = case("gconv/tf_generator", torch.float32)
+    _, result, _ = traced(c)
+    c.check_peak("stage2", result, NETWORK)

@@ -22,7 +22,7 @@ def layer(c: Case, planes: tuple[int, ...]) -> PartialConv2d:
         dilation=s["dilation"],
         bias=s["bias"],
         planes=planes,
-    )
+    ).to(c.dtype)
     gain = {"weight": 1, "bias": s["bias_gain"]}
     built.load_state_dict({k: v * gain[k] for k, v in c.weights.items()})
     return built
@@ -67,7 +67,7 @@ def test_without_a_mask_only_the_border_is_corrected() -> None:
 @pytest.mark.parametrize("name", ["mini_unet_train", "mini_unet_eval"])
 def test_small_u_net(name: str) -> None:
     c = case(f"pconv/{name}")
-    net = UNet(c.settings["channels"], (7, 5, 3))
+    net = UNet(c.settings["channels"], (7, 5, 3)).to(c.dtype)
     weights = {}
     for key, value in c.weights.items():
         part, level, entry = key.removeprefix("bn_").replace(".", "_").split("_", 2)

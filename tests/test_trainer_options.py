@@ -13,6 +13,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 from PIL import Image
+from test_training import SGD, stop_after
 
 from inpaintlab.checkpoints import checkpoint
 from inpaintlab.commands import evaluate
@@ -35,8 +36,6 @@ def generator(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def stop_and_resume(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Path:
-    from test_training import stop_after
-
     config = compose(*options, f"output={tmp_path / 'stopped'}")
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
@@ -77,7 +76,7 @@ def test_what_changes_the_learning_is_part_of_the_runs_name(compose: Compose) ->
 
 @pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
 def test_a_batch_in_parts_trains_the_same_weights(compose: Compose, precision: str) -> None:
-    options = ["data.batch_size=4", f"trainer.precision={precision}"]
+    options = ["data.batch_size=4", f"trainer.precision={precision}", *SGD]
     whole = generator(run_training(compose(*options)))
     parts = generator(run_training(compose(*options, "trainer.accumulate=4")))
     start = generator(run_training(compose(*options, "model.optimizer_g.lr=0")))
@@ -85,7 +84,6 @@ def test_a_batch_in_parts_trains_the_same_weights(compose: Compose, precision: s
     def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
         return torch.cat([(a[name] - b[name]).flatten() for name in a]).norm().item()
 
-    # Adam divides by the size of the gradient, so its first steps enlarge rounding errors.
     assert distance(parts, whole) < (0.001 if precision == "32" else 0.3) * distance(whole, start)
 
 
@@ -146,10 +144,10 @@ def test_averaged_weights_that_are_not_there_are_asked_for(compose: Compose) -> 
 def test_compiled_trains_the_weights_of_the_same_names_and_resumes(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = generator(run_training(compose()))
-    run = stop_and_resume(compose, tmp_path, monkeypatch, "trainer.compile=true")
+    plain = generator(run_training(compose(*SGD)))
+    run = stop_and_resume(compose, tmp_path, monkeypatch, *SGD, "trainer.compile=true")
     assert json.loads((run / "run.json").read_text())["compiled"] is True
-    whole = generator(run_training(compose("trainer.compile=true", f"output={tmp_path / 'whole'}")))
+    whole = generator(run_training(compose(*SGD, "trainer.compile=true", f"output={tmp_path / 'whole'}")))
     for name, value in generator(run).items():
         assert torch.equal(value, whole[name]), name
         torch.testing.assert_close(value, plain[name], rtol=1e-3, atol=2e-5)
@@ -160,7 +158,7 @@ def test_parts_in_two_processes_train_the_weights_of_one(tiny: list[str], tmp_pa
     weights = []
     ddp = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.accumulate=2", "evaluate=true"]
     for name, extra in (("one", ["trainer=cpu"]), ("two", ddp)):
-        options = ["experiment=msanet_places2_mum", *tiny, *extra, "trainer.clip_norm=0.05", "data.batch_size=4"]
+        options = ["experiment=msanet_places2_mum", *tiny, *extra, *SGD, "trainer.clip_norm=0.05", "data.batch_size=4"]
         command = [
             sys.executable,
             "-m",

@@ -135,12 +135,13 @@ class Generator(PatchAttentionGenerator, AuthorsWeights):
         self.require_size(hole)
         missing, x = hole > 0.5, 2 * image - 1
         emptied = torch.where(missing, self.colour, x)
-        coarse = self.rough(emptied).float()
+        coarse = self.rough(emptied)
+        coarse = coarse.to(torch.promote_types(coarse.dtype, torch.float32))
         joined = torch.where(missing, coarse if self.joint else coarse.detach(), emptied)
         second = emptied if self.second_input == "colour" else torch.where(missing, 0.0, x)
         self.request_maps()
         refined, taps = self.refinement(torch.cat([joined, second], 1), self.feature_hole(hole))
-        return Output((refined.float() + 1) / 2, (coarse + 1) / 2, taps, self.kept_maps(image.dtype))
+        return Output((refined.to(coarse.dtype) + 1) / 2, (coarse + 1) / 2, taps, self.kept_maps(image.dtype))
 
     def feature_hole(self, hole: Tensor) -> Tensor:
         """Return the hole (N, 1, H, W) at the resolution of the attention layer."""

@@ -132,7 +132,8 @@ class Generator(InpaintingGenerator, AuthorsWeights):
             skips.append(product)
         for i, block in enumerate(self.decoder, 1):
             x = block(x, skips[6 - i], maps.decoder[6 - i][0] if maps.decoder else None)
-        x = torch.tanh(self.output(x).float())
+        x = self.output(x)
+        x = torch.tanh(x.to(torch.promote_types(x.dtype, torch.float32)))
         x = x.abs() if self.output_activation == "abs_tanh" else (x + 1) / 2
         return Output(image=x, attention=maps.named() if self.keep_attention else {})
 
