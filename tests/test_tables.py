@@ -75,7 +75,7 @@ def test_rows_shared_by_two_tables_are_one_run_with_one_published_value() -> Non
     ("change", "message"),
     [
         ({"metric": {}}, "unknown key 'metric'; did you mean 'metrics'?"),
-        ({"reference": "nobody"}, "reference 'nobody' is no row; rows are a"),
+        ({"reference": "nobody"}, "reference 'nobody' is not a row; rows are a"),
         ({"rows": []}, "needs rows and metrics"),
         (
             {"rows": [{"label": "a", "published": {"psnr": {"0.1-0.2": 1.0}}}]},

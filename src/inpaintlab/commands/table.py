@@ -1,4 +1,4 @@
-"""`inpaintlab table`: measure a table, print it, and write it in all its forms; list and render all tables."""
+"""`inpaintlab table`: measure a table, print it and write it in all formats; list and render all tables."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from inpaintlab.utils.process import run_program
 
 
 def parser() -> ArgumentParser:
-    """The command line; built without importing anything heavy."""
+    """Return the command line, without importing anything heavy."""
     p = ArgumentParser("inpaintlab table", description="Reproduce a table: train what is missing, evaluate, render.")
     p.add_argument("table", nargs="?", help="id of the table, as --list prints it")
     p.add_argument("overrides", nargs="*", help="config overrides for all rows; seed=0,1,2 trains each row three times")
     p.add_argument("--scale", default="demo", help="demo (minutes on a laptop) or paper (the real data and lengths)")
-    p.add_argument("--jobs", type=int, help="train the rows in processes of their own, so many at once")
+    p.add_argument("--jobs", type=int, help="train this many rows at once, each in its own process")
     p.add_argument("--list", action="store_true", help="list the tables: what is measured, what is missing")
-    p.add_argument("--render", action="store_true", help="render all tables from what is measured, without training")
     p.add_argument(
-        "--pictures", type=_numbers, default=[], metavar="N,N", help="the pairs on the sheet of pictures, by number"
+        "--render", action="store_true", help="render all tables from the existing results, without training"
+    )
+    p.add_argument(
+        "--pictures", type=_numbers, default=[], metavar="N,N", help="numbers of the pairs on the sheet of pictures"
     )
     p.add_argument(
         "--checkpoint",
         action="append",
         default=[],
         metavar="ROW=FILE",
-        help="evaluate FILE in that row, do not train it",
+        help="evaluate the checkpoint FILE for that row instead of training it",
     )
     p.add_argument("--publish", action="store_true", help="also update the committed pages that show this table")
     return p
@@ -44,7 +46,7 @@ def _given(arguments: Sequence[str]) -> dict[str, Path]:
     for argument in arguments:
         label, _, file = argument.rpartition("=")
         if not label or not file:
-            raise UserError(f"--checkpoint {argument} must be ROW=FILE")
+            raise UserError(f"--checkpoint expects ROW=FILE, got {argument!r}")
         given[label] = Path(file)
     return given
 
@@ -56,8 +58,8 @@ def _list(overrides: Sequence[str]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program behind `inpaintlab table`."""
-    # Intermixed: overrides may stand before, between and behind the options, as `make` puts them.
+    """Run `inpaintlab table`."""
+    # Overrides may come before, between and after the options: `make` puts them last.
     parsed = parser().parse_intermixed_args(arguments)
 
     def program() -> None:

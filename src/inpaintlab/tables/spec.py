@@ -17,12 +17,12 @@ from inpaintlab.errors import UserError, check_choice, did_you_mean
 from inpaintlab.utils import paths
 
 PUBLISHED = "published.yaml"  # the printed numbers beside the specs, no spec itself
-# Of the metrics that need a network (`weights.NETWORKS`), FID compares two sets of pictures, LPIPS two pictures.
+# The metrics that need a network (`pretrained_files.NETWORKS`): FID compares sets of pictures, LPIPS single pictures.
 OF_SETS, LPIPS = ("fid", "fid_torchvision"), "lpips"
-# Times per picture: of an evaluation, one picture at a time, and of the training, in its batches.
+# Seconds per picture: of an evaluation, one picture at a time, and of the training, in batches.
 TIMES = SECONDS, TRAINING_SECONDS = ("seconds", "training_seconds")
-# How far a number may lie from the published one and still count as published, in the metric's unit: of the order of
-# what two trainings, or two draws of some hundred test pictures, differ by.
+# A measured number counts "as published" within this distance, in the metric's unit. Two trainings, or two samples of a
+# few hundred test pictures, differ by about as much.
 TOLERANCES = {
     "psnr": 0.3,
     "ssim": 0.01,
@@ -40,10 +40,10 @@ class Metric:
     """A column group.
 
     Args:
-        key: in the protocol, or one of `weights.NETWORKS` or `TIMES`.
+        key: a metric of the protocol, or one of `pretrained_files.NETWORKS` or `TIMES`.
         label, decimals, unit: as printed.
         higher: whether larger values are better.
-        tolerance: of the difference to a published number; None for that of `TOLERANCES`.
+        tolerance: largest difference from a published number that counts "as published"; None uses `TOLERANCES`.
     """
 
     key: str
@@ -55,12 +55,12 @@ class Metric:
 
     @property
     def is_paired(self) -> bool:
-        """Whether rows are compared picture by picture; FID compares sets, and times are no quality."""
+        """Whether rows are compared picture by picture: not in FID, which compares sets, nor in times."""
         return self.key not in (*OF_SETS, *TIMES)
 
     @property
     def within(self) -> float:
-        """The tolerance in force; 0 where none is stated."""
+        """The tolerance in use; 0 if none is stated."""
         return TOLERANCES.get(self.key, 0.0) if self.tolerance is None else self.tolerance
 
 
@@ -70,11 +70,11 @@ class Row:
 
     Args:
         label: as printed.
-        experiment: the run that measures it, or None for a row that is only quoted.
+        experiment: the run that measures it; None for a row that is only quoted.
         published: the printed numbers.
-        method: the row's name in `PUBLISHED`, which the tests compare with.
-        block: for tables of parameter counts, the structure that the table's `count` is called with.
-        protocol: for tables of protocols, that of the row.
+        method: the row's name in `PUBLISHED`, which tests compare with `published`.
+        block: the structure that `count` is called with, in tables of kind "parameters".
+        protocol: of the row, in tables of kind "protocols".
         note: shown below the table.
     """
 
@@ -89,14 +89,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper about its rows.
+    """A statement of the paper about its rows: `better` is better than each row of `than`.
 
     Args:
         says: the statement, a sentence without its full stop.
-        better: the row that should be better ...
-        than: ... than each of these; in the file "others" stands for all other rows.
-        metrics: in which; by default in all of the table.
-        bins: at which hole sizes; by default over all.
+        better: label of a row.
+        than: labels of other rows; in the file, "others" means all other rows.
+        metrics: keys of metrics; in the file, all metrics of the table by default.
+        bins: hole sizes, "all" meaning the mean over them.
     """
 
     says: str
@@ -112,14 +112,14 @@ class Table:
 
     Args:
         id: `<system>.<name of the file>`.
-        title, source: what it shows, and where it is printed.
-        rows, metrics, bins: its shape; "all" is the mean over the bins of the masks.
-        kind: "comparison" (measured on pictures), "parameters" (counted), "quoted" (nothing here measures it) or
-            "protocols" (one experiment, measured by the protocol of each row).
+        title, source: what the table shows, and where it is printed.
+        rows, metrics, bins: its rows and columns; the bin "all" is the mean over the bins of the masks.
+        kind: "comparison" (measured on pictures), "parameters" (counted), "quoted" (not measured here) or "protocols"
+            (one experiment, measured by the protocol of each row).
         masks: config of the test holes.
         protocol: of the metrics.
         count: for parameter counts, the import path of the function that returns those of a `block`, by bin.
-        reference: label of the row that the others are compared with picture by picture, or None.
+        reference: label of the row that the others are compared with picture by picture; None for no comparison.
         notes: shown below the table.
         claims: of the paper, checked on the printed and the measured numbers.
     """
@@ -140,12 +140,12 @@ class Table:
 
     @property
     def protocols(self) -> str | list[str]:
-        """What an evaluation is asked for."""
+        """The protocol, or the list of protocols, of the evaluation."""
         return [row.protocol for row in self.rows] if self.kind == "protocols" else self.protocol
 
     @property
     def networks(self) -> dict[str, str]:
-        """The metrics that need a pretrained network, and its name in `weights.FILES`."""
+        """Metric -> name of its network in `pretrained_files.FILES`, for the metrics that need a pretrained one."""
         return {
             metric.key: pretrained_files.NETWORKS[metric.key]
             for metric in self.metrics
@@ -154,21 +154,21 @@ class Table:
 
     @property
     def experiments(self) -> tuple[str, ...]:
-        """The runs that the table needs."""
+        """The experiments of the rows."""
         return tuple(row.experiment for row in self.rows if row.experiment)
 
 
 def known() -> dict[str, Path]:
-    """All specs by table id."""
+    """Return table id -> file of all specs."""
     files = sorted(paths.experiments().glob("*/*.yaml"))
     return {f"{path.parent.name}.{path.stem}": path for path in files if path.name != PUBLISHED}
 
 
 def load(id: str) -> Table:
-    """The table called `id`, with metrics that its protocol has.
+    """Read a table and check its metrics.
 
     Raises:
-        UserError: for an unknown table, or a spec with a wrong key, a missing value or an unknown metric.
+        UserError: for an unknown table, and for a spec with a wrong key, a missing value or an unknown metric.
     """
     table = read(id)
     check_metrics(table, str(known()[id]))
@@ -176,7 +176,7 @@ def load(id: str) -> Table:
 
 
 def read(id: str) -> Table:
-    """The same without a look at the metrics, whose modules take seconds to import."""
+    """Read a table without checking its metrics, whose modules take seconds to import."""
     tables = known()
     if id not in tables:
         raise UserError(f"unknown table {id!r}{did_you_mean(id, tables)} Tables: {', '.join(tables)}")
@@ -184,7 +184,11 @@ def read(id: str) -> Table:
 
 
 def parse(content: dict[str, Any], where: str) -> Table:
-    """A spec from its YAML content; `where` is named in errors."""
+    """Make a table from the content of its YAML file.
+
+    Args:
+        where: the file, for error messages.
+    """
     metrics = tuple(
         _make(Metric, {"key": key, **(options or {})}, where) for key, options in content.get("metrics", {}).items()
     )
@@ -198,7 +202,7 @@ def parse(content: dict[str, Any], where: str) -> Table:
         )
     labels = [row.label for row in rows]
     if table.reference is not None and table.reference not in labels:
-        raise UserError(f"{where}: reference {table.reference!r} is no row; rows are {', '.join(labels)}")
+        raise UserError(f"{where}: reference {table.reference!r} is not a row; rows are {', '.join(labels)}")
     for row in rows:
         for key, values in row.published.items():
             if key not in {m.key for m in metrics} or set(values) != set(table.bins):
@@ -229,7 +233,14 @@ def _tuples(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_metrics(table: Table, where: str) -> None:
-    """Refuse an unknown protocol and metrics that it lacks; `where` is named in errors."""
+    """Check that the protocol exists and has the metrics of the table.
+
+    Args:
+        where: the file, for error messages.
+
+    Raises:
+        UserError: naming what is unknown.
+    """
     from inpaintlab.metrics import protocols
 
     try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ def plot(axes: Axes, lines: Sequence[Line], *, logarithmic: bool = False) -> Non
     """
     if logarithmic:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     for number, line in enumerate(lines):
         points = _points(line, logarithmic)
         x, y = [point[0] for point in points], [point[1] for point in points]
