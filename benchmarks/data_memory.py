@@ -1,8 +1,8 @@
-"""Memory of the loader's workers over a long run with a list of 1.8 million pictures, the size of Places365.
+"""Memory of the worker processes over a long run with a list of 1.8 million pictures, the size of Places365.
 
-Every worker reads small pictures through the training stream, two epochs of it; its own memory (what no other process
-shares) is looked at as the run goes on, beside that of a plain list of such items. `--publish` puts the table into the
-README; a number of samples may be given.
+Workers read small pictures through two epochs of the training stream. The benchmark measures their private memory as
+the run proceeds, and compares it with that of a plain list of items. A number as argument sets the number of samples;
+`--publish` writes the table into the README.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from inpaintlab.tables.publish import report
 
 PICTURES, SIZE, BATCH = 1_803_460, 16, 64
 FOLDER = "data_large_standard/a/airfield"  # names as long as real ones
-LOOKS = (0.02, 0.1, 0.25, 0.5, 0.75, 1.0)  # parts of the run
+LOOKS = (0.02, 0.1, 0.25, 0.5, 0.75, 1.0)  # when to measure, as parts of the run
 
 
 def private(process: int) -> float:
-    """Megabytes that a process shares with no other."""
+    """Return the private memory of a process in megabytes."""
     text = Path(f"/proc/{process}/smaps_rollup").read_text()
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_")) / 1024
 
 
 def write_pictures(folder: Path) -> Files:
-    """A few small pictures, named again and again."""
+    """Write eight small pictures, and return them as a list of `PICTURES` files."""
     (folder / FOLDER).mkdir(parents=True)
     rng = np.random.default_rng(0)
     for i in range(8):
@@ -48,10 +48,10 @@ def write_pictures(folder: Path) -> Files:
 
 
 def watch(items: Sequence[Item], workers: int, batches: int) -> list[float]:
-    """The largest worker's megabytes at each look."""
+    """Return the private memory of the largest worker at each measurement, in megabytes."""
     dataset = TrainSet(items, Geometry(SIZE), Box(), seed=0)
     stream: Any = loader(dataset, workers, batch_sampler=Stream(len(items), BATCH, batches, seed=0))
-    last = batches - 8 * workers  # while the workers are still there
+    last = batches - 8 * workers  # before the workers end
     looks, found = [min(round(look * batches), last) for look in LOOKS], []
     for done, _ in enumerate(stream, 1):
         if done in looks:
@@ -61,7 +61,7 @@ def watch(items: Sequence[Item], workers: int, batches: int) -> list[float]:
 
 
 def main() -> None:
-    """Print the table; put it into the README if asked."""
+    """Print the table, and write it into the README if asked."""
     numbers = [argument for argument in sys.argv[1:] if argument.isdigit()]
     batches, workers = (int(numbers[0]) if numbers else 2 * PICTURES) // BATCH, min(4, os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +72,7 @@ def main() -> None:
     lines.append("|---|" + "---:|" * len(LOOKS))
     for name, found in (("ours", ours), ("a list of items", plain)):
         lines.append(f"| {name}, MB | " + " | ".join(f"{value:.0f}" for value in found) + " |")
-    note = f"Memory of its own of the largest of {workers} workers, with a list of {PICTURES} pictures."
+    note = f"Private memory of the largest of {workers} worker processes, with a list of {PICTURES} pictures."
     report("bench memory", "\n".join([*lines, "", note]), publish="--publish" in sys.argv)
 
 

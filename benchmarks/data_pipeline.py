@@ -1,7 +1,8 @@
-"""Pictures per second and core, from JPEG files to 256-pixel crops, beside two plain pipelines; transport and holes.
+"""Speed of the data pipeline: pictures per second and core from JPEG files to 256-pixel crops, holes, and transport.
 
-All run one thread and take turns round by round, on the same files: photographs that scikit-image ships, written as
-JPEG in a usual and in a large size. `--publish` puts the tables into the README.
+Two plain pipelines serve as comparison. All candidates use one thread, take turns in each round, and read the same
+files: photographs from scikit-image, written as JPEG in a common and in a large size. `--publish` writes the tables
+into the README.
 """
 
 from __future__ import annotations
@@ -41,18 +42,18 @@ Work = Callable[[int], object]
 
 
 def write_files(folder: Path, size: tuple[int, int]) -> list[Path]:
-    """The photographs as JPEG files of that size."""
+    """Write the photographs as JPEG files of a size (width, height)."""
     files = []
     for name in ("astronaut", "coffee", "rocket", "chelsea"):
-        picture = Image.fromarray(getattr(photographs, name)())
         path = folder / f"{name}-{size[0]}.jpg"
-        picture.resize(size, Image.Resampling.LANCZOS).save(path, quality=90)
+        photograph: Callable[[], Any] = getattr(photographs, name)  # skimage.data resolves its names lazily
+        Image.fromarray(photograph()).resize(size, Image.Resampling.LANCZOS).save(path, quality=90)
         files.append(path)
     return files
 
 
 def rate(work: Work) -> float:
-    """Calls per second of processor time."""
+    """Return calls per second of processor time."""
     start, calls = time.process_time(), 0
     while time.process_time() - start < SECONDS:
         work(calls)
@@ -61,7 +62,7 @@ def rate(work: Work) -> float:
 
 
 def alternate(candidates: dict[str, Work]) -> dict[str, float]:
-    """Median rates over rounds in which the candidates take turns."""
+    """Return the median rate of each candidate over rounds in which they take turns."""
     for work in candidates.values():
         work(0)
     rates: dict[str, list[float]] = {name: [] for name in candidates}
@@ -72,7 +73,7 @@ def alternate(candidates: dict[str, Work]) -> dict[str, float]:
 
 
 def pipelines(files: list[Path]) -> dict[str, Work]:
-    """PIL + torchvision and OpenCV + albumentations as tutorials have them, ours, and ours with a hole."""
+    """Return PIL + torchvision and OpenCV + albumentations as in tutorials, ours, and ours with a hole."""
     import albumentations as A
 
     plain = transforms.Compose(
@@ -108,11 +109,11 @@ def pipelines(files: list[Path]) -> dict[str, Work]:
 
 
 def holes() -> list[str]:
-    """Microseconds per drawn hole; training draws all bins equally often."""
+    """Return a table of microseconds per drawn hole; training draws all bins equally often."""
     source, names = FreeForm(), bins.IRREGULAR
 
     def draw(bin: str, own: bool) -> Work:
-        of_sample = seeds.generator("bench")  # which has chosen the crop before: no hole needs one of its own
+        of_sample = seeds.generator("bench")  # in training the generator that chose the crop also draws the hole
         return lambda call: source.draw(seeds.generator("bench", call) if own else of_sample, bin, SIZE, SIZE)
 
     rates = alternate({f"{bin} {own}": draw(bin, own) for bin in names for own in (False, True)})
@@ -127,13 +128,13 @@ def holes() -> list[str]:
 
 
 class Ready(Dataset[Any]):
-    """Samples that cost nothing to make: what is left is their way from the worker to the batch on the device."""
+    """Ready-made samples, so that only their way from the worker to the batch on the device takes time."""
 
     def __init__(self, floats: bool) -> None:
         picture = np.zeros((3, SIZE, SIZE), np.float32 if floats else np.uint8)
         hole = np.zeros((1, SIZE, SIZE), picture.dtype)
         self.sample = {"image": torch.from_numpy(picture), "hole": torch.from_numpy(hole), "name": "x"}
-        if floats:  # as released code has it: the input with its mask channel, and the mask once per colour
+        if floats:  # as in released code: the input with a mask channel, and the mask for each colour
             self.sample = {"image": torch.zeros(3, SIZE, SIZE), "input": torch.zeros(4, SIZE, SIZE)}
             self.sample["mask"] = torch.zeros(3, SIZE, SIZE)
 
@@ -145,7 +146,7 @@ class Ready(Dataset[Any]):
 
 
 def transport() -> dict[str, float]:
-    """Pictures per second (wall time) through one worker process, as bytes and as floats."""
+    """Return pictures per second (wall time) through one worker process, as bytes and as floats."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
     def batches(floats: bool) -> Iterator[Any]:
@@ -162,13 +163,13 @@ def transport() -> dict[str, float]:
                 if name == "bytes":
                     to_batch(on_device)
                 count += 16
-            if turn:  # the first round starts the worker
+            if turn:  # the first round includes the start of the worker
                 rates[name].append(count / (time.perf_counter() - start))
     return {name: median(values) for name, values in rates.items()}
 
 
 def main() -> None:
-    """Print the tables; put them into the README if asked."""
+    """Print the tables, and write them into the README if asked."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     lines = [
