@@ -108,7 +108,11 @@ def test_wrong_input_is_named(restored: Restored, image: object, mask: object, m
         inpaintlab.inpaint(restored, image, mask)  # type: ignore[arg-type,type-var]
 
 
-def test_a_folder_of_pictures_and_masks_is_evaluated_whole(file: Path, tmp_path: Path) -> None:
+def test_a_folder_of_pictures_and_masks_is_evaluated_whole(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     pictures, masks = tmp_path / "it's, [a] folder" / "pictures", tmp_path / "masks"
     for folder in (pictures, masks):
         folder.mkdir(parents=True)
@@ -120,6 +124,7 @@ def test_a_folder_of_pictures_and_masks_is_evaluated_whole(file: Path, tmp_path:
         file, pictures, masks, polarity="black_hole", out=tmp_path / "out", device="cpu", overrides=options
     )
     assert set(means["all"]) == {"psnr", "ssim", "l1_pct", "l2_pct"}
+    assert not list(Path.cwd().iterdir())
     (written,) = (tmp_path / "out").glob("evaluation-*/per_picture.csv")
     assert len(written.read_text().splitlines()) == 1 + 3
     with pytest.raises(UserError, match="without pictures"):

@@ -58,6 +58,7 @@ def evaluate(
         raise UserError(f"masks={str(masks)!r} without pictures: give the folder of the pictures that they belong to")
     check_choice("polarity", polarity, POLARITIES)
     options = [_override("checkpoint", checkpoint), _override("device", device)]
+    options.append(_override("output", Path(checkpoint).parent if out is None else out))  # not the current folder
     if out is not None:
         options.append(_override("out", out))
     if pictures is not None:
