@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inpaintlab.tables.bootstrap import Difference
 from inpaintlab.tables.cells import Cell
 from inpaintlab.tables.claims import Answer
-from inpaintlab.tables.report import Report
 from inpaintlab.tables.spec import Metric, Row, Table
+
+if TYPE_CHECKING:
+    from inpaintlab.tables.report import Report
 
 NONE = "\u2013"
 NOT_AVAILABLE = "not available"
