@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from inpaintlab.data.datamodule import to_batch
 from inpaintlab.data.pairs import Pair, PairSet, digest
 from inpaintlab.data.workers import loader
+from inpaintlab.evaluation.ranking import RANKED, bin_means, both_ends
 from inpaintlab.image import inpaint, to_uint8
 from inpaintlab.metrics import fid, protocols
 from inpaintlab.metrics.per_picture import PerPicture
@@ -23,7 +24,6 @@ Picture = NDArray[np.uint8]
 Kept = tuple[Picture, Picture, Picture]  # truth, hole, result
 FeatureExtractor = Callable[[torch.Tensor], torch.Tensor]
 TIMED = 9  # pairs whose time is measured
-RANKED = "psnr"  # the metric by which pictures are best or worst; every protocol has it
 
 
 @dataclass
@@ -204,7 +204,7 @@ class _KeptPictures:
     def __init__(self, chosen: Iterable[int], extremes: int) -> None:
         self._chosen, self._extremes = set(chosen), extremes
         self._kept: dict[int, Kept] = {}
-        self._values: dict[str, list[float]] = {}
+        self._values: list[tuple[str, float]] = []  # bin and value of every pair
         self._ends: dict[str, list[tuple[float, int, Kept]]] = {}  # both ends of each bin, sorted
 
     def add(self, number: int, bin: str, value: float, pictures: Kept) -> None:
@@ -212,22 +212,20 @@ class _KeptPictures:
         if number in self._chosen:
             self._kept[number] = pictures
         if self._extremes:
-            self._values.setdefault(bin, []).append(value)
+            self._values.append((bin, value))
             ends = sorted([*self._ends.get(bin, []), (value, number, pictures)], key=lambda end: end[:2])
-            self._ends[bin] = self._both_ends(ends)
+            self._ends[bin] = both_ends(ends, self._extremes)
 
     def pictures(self) -> dict[int, Kept]:
         """The kept pictures by the number of their pair."""
-        relative = sorted(
-            (value - float(np.mean(self._values[bin])), number, pictures)
+        means = bin_means((bin for bin, _ in self._values), (value for _, value in self._values))
+        relative = [
+            (value - means[bin], number, pictures)
             for bin, ends in self._ends.items()
             for value, number, pictures in ends
-        )
-        return self._kept | {number: pictures for _, number, pictures in self._both_ends(relative)}
-
-    def _both_ends(self, ordered: list[tuple[float, int, Kept]]) -> list[tuple[float, int, Kept]]:
-        count = self._extremes
-        return ordered if len(ordered) <= 2 * count else ordered[:count] + ordered[-count:]
+        ]
+        chosen = both_ends(sorted(relative, key=lambda end: end[:2]), self._extremes)
+        return self._kept | {number: pictures for _, number, pictures in chosen}
 
 
 def _arrays(pictures: torch.Tensor) -> NDArray[Any]:

@@ -10,6 +10,7 @@ import torch
 from inpaintlab.checkpoints import checkpoint
 from inpaintlab.config.run_folder import evaluation_key
 from inpaintlab.evaluation import evaluator, inputs
+from inpaintlab.evaluation.ranking import EXTREMES
 from inpaintlab.evaluation.results import EvaluationResults, finished_evaluation, read_results, write_results
 from inpaintlab.utils import provenance
 from inpaintlab.utils.atomic_write import require_writable
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from inpaintlab.data.pairs import PairSet
     from inpaintlab.evaluation.evaluator import Evaluation
     from inpaintlab.evaluation.inputs import MetricNetworks
-
-EXTREMES = 2  # kept pictures with the best metrics, and as many with the worst, besides those spread over the pairs
 
 
 def evaluate_checkpoint(

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from inpaintlab.evaluation.ranking import EXTREMES, RANKED, bin_means
 from inpaintlab.evaluation.results import PictureRow, read_per_picture
 from inpaintlab.tables import figures, text_formats
 from inpaintlab.tables.cells import Cell
@@ -22,7 +21,6 @@ from inpaintlab.tables.results import Measured
 from inpaintlab.tables.spec import Metric, Row, Table
 
 TEMPLATE = Path(__file__).with_name("page.html")
-ENDS = 2  # best pictures of a row, and as many worst ones
 CAPTIONS = {
     "holes": "PSNR against the size of the hole",
     "validation": "PSNR of the validation pictures during training",
@@ -148,24 +146,19 @@ def _picture(folder: Path, number: str, row: PictureRow) -> dict[str, Any]:
 
 
 def _ends(label: str, rows: Sequence[PictureRow], kept: Sequence[str]) -> list[dict[str, Any]]:
-    """The kept pictures furthest above and below the mean of their bin, in PSNR or else in the first metric."""
-    metrics = list(rows[0].values)
-    metric = "psnr" if "psnr" in metrics else metrics[0]
-    by_bin: dict[str, list[float]] = {}
-    for row in rows:
-        by_bin.setdefault(row.bin, []).append(row.values[metric])
-    means = {bin: float(np.mean(values)) for bin, values in by_bin.items()}
+    """The best and the worst of the kept pictures."""
+    means = bin_means((row.bin for row in rows), (row.values[RANKED] for row in rows))
 
     def gain(number: str) -> float:
         row = rows[int(number)]
-        return row.values[metric] - means[row.bin]
+        return row.values[RANKED] - means[row.bin]
 
     def text(number: str) -> str:
         row = rows[int(number)]
-        return f"{metric} {row.values[metric]:.2f}, {gain(number):+.2f} to the mean at {row.bin}"
+        return f"{RANKED} {row.values[RANKED]:.2f}, {gain(number):+.2f} to the mean at {row.bin}"
 
     order = sorted(kept, key=gain, reverse=True)
-    count = min(ENDS, len(order) // 2)
+    count = min(EXTREMES, len(order) // 2)
     chosen = [("best", number) for number in order[:count]]
     chosen += [("worst", number) for number in order[::-1][:count]]
     return [{"row": label, "kind": kind, "picture": number, "text": text(number)} for kind, number in chosen]
