@@ -5,8 +5,8 @@ SCALE ?= demo
 ARGS ?=
 # The plainest kernels of PyTorch, oneDNN and MKL: they round differently from those this processor would use.
 PLAIN_KERNELS := ATEN_CPU_CAPABILITY=default DNNL_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
-PARITY := tests/test_recorded_*.py $(addprefix tests/test_,$(addsuffix .py,coherent contextual conv critics lbam lpips \
-  metrics networks papers papers_charef papers_deepfill papers_vgg protocols strided vgg))
+PARITY := tests/test_recorded_*.py tests/test_papers*.py $(addprefix tests/test_,$(addsuffix .py,coherent contextual conv \
+  critics lbam lpips metrics networks protocols strided vgg))
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready

@@ -269,9 +269,11 @@ def import_(*arguments: str | Path) -> int:
     return 0
 
 
-def test_the_help_of_import_names_every_system() -> None:
-    known = systems_with_released_weights()
-    assert f"whose weights: {', '.join(known)} " in " ".join(import_weights.parser().format_help().split()) + " "
+def test_import_of_an_unknown_system_lists_those_with_published_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        import_weights.main(["lbm", "theirs.pth", "--out", "new.ckpt"])
+    known = ", ".join(systems_with_released_weights())
+    assert f"system must be one of {known}; got 'lbm'; did you mean lbam?" in capsys.readouterr().err
 
 
 def test_import_takes_the_data_of_an_experiment(
