@@ -19,7 +19,7 @@ OPTIONS = (
     "--window-size=1360,1000",
 )  # fmt: skip
 
-PATIENCE = 30  # seconds
+PATIENCE = 120  # seconds
 
 
 def find() -> str | None:
@@ -65,7 +65,7 @@ class Browser:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
         os.close(self._write)
         os.close(self._read)
 

@@ -284,7 +284,7 @@ def test_two_processes_count_together_also_after_a_stop(tiny: list[str], folder:
     first = start(overrides, out)
     wait_for_batch(first, out, 5)
     os.killpg(first.pid, signal.SIGTERM)
-    assert first.wait(timeout=60) == 143
+    assert first.wait(timeout=300) == 143
     (run,) = out.glob("*/*/seed0")
     done = state(run)["batches_done"]
     ((failed, samples),) = SUMMARY.findall((out / "log.txt").read_text())  # printed once
@@ -292,7 +292,7 @@ def test_two_processes_count_together_also_after_a_stop(tiny: list[str], folder:
     kept = state(run)["InpaintingData"]
     assert (kept["failed"], kept["samples"]) == (int(failed), int(samples))
 
-    assert start(overrides, out).wait(timeout=100) == 0
+    assert start(overrides, out).wait(timeout=300) == 0
     expected = [list(module(folder, batches=n).stream()) for n in (done, length)]
     truth = [sum(bool(reasons) for batch in batches for reasons in batch["failed"]) for batches in expected]
     assert truth == [int(failed), 4 * length // 3]

@@ -248,12 +248,13 @@ def test_a_stopped_command_leaves_no_process_and_no_traceback(tmp_path: Path, nu
     command = [sys.executable, "-m", "inpaintlab", "data", "verify", "folder", f"data.root={tmp_path / 'from'}"]
     with (tmp_path / "error.txt").open("w+") as error:
         child = subprocess.Popen([*command, "--processes", "2"], stderr=error, stdout=error, start_new_session=True)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while "Folder train" not in (tmp_path / "error.txt").read_text() and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(1)  # until its processes have started
         child.send_signal(number)
-        status = child.wait(60)
+        status = child.wait(300)
+    deadline = time.monotonic() + 300
     while alive(child.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not alive(child.pid)

@@ -124,7 +124,7 @@ def test_a_launchers_own_handler_is_asked_after_the_save(compose: Compose, signa
 def test_one_process_at_a_time_works_on_a_run(compose: Compose, tmp_path: Path) -> None:
     folder = run_folder(compose())
     hold = "import sys, time; from inpaintlab.utils.atomic_write import locked\n"
-    hold += "with locked(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    hold += "with locked(sys.argv[1]): print('held', flush=True); time.sleep(600)"
     other = subprocess.Popen([sys.executable, "-c", hold, str(folder / ".lock")], stdout=subprocess.PIPE)
     assert other.stdout is not None
     assert other.stdout.readline() == b"held\n"
@@ -153,7 +153,7 @@ def batches_logged(folder: Path) -> int:
 
 
 def wait_for_batch(process: subprocess.Popen[bytes], folder: Path, batch: int) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while batches_logged(folder) < batch:
         assert process.poll() is None, (folder / "log.txt").read_text()[-2000:]
         assert time.monotonic() < deadline
@@ -167,19 +167,19 @@ def test_terminated_and_killed_runs_end_like_undisturbed_ones(
     tiny: list[str], tmp_path: Path, system: str, processes: int
 ) -> None:
     """SIGTERM to all processes of the job, as schedulers send it, then a power cut; both at random moments."""
-    length = 16
+    length = 24  # the run must not end before the signals arrive, also on a busy machine
     overrides = [*tiny, f"batches={length}", "data.workers=1", "trainer.checkpoint_every=5", *small_run(system)]
     overrides = [*overrides, *(TWO_PROCESSES if processes == 2 else [])]
     rng = random.Random(f"{system} {processes}")
-    assert start(overrides, tmp_path / "whole").wait(timeout=200) == 0
+    assert start(overrides, tmp_path / "whole").wait(timeout=300) == 0
     (whole,) = (tmp_path / "whole").glob("*/*/seed0")
 
     disturbed = tmp_path / "disturbed"
-    first, second = rng.randint(1, length // 2), rng.randint(length // 2 + 2, length - 3)
+    first, second = rng.randint(1, 8), rng.randint(10, 13)
     process = start(overrides, disturbed)
     wait_for_batch(process, disturbed, first)
     os.killpg(process.pid, signal.SIGTERM)
-    assert process.wait(timeout=60) == 143, (disturbed / "log.txt").read_text()[-2000:]
+    assert process.wait(timeout=300) == 143, (disturbed / "log.txt").read_text()[-2000:]
     (folder,) = disturbed.glob("*/*/seed0")
     logged = batches_logged(disturbed)
     assert first <= logged <= state(folder)["batches_done"] <= logged + 1
@@ -187,6 +187,6 @@ def test_terminated_and_killed_runs_end_like_undisturbed_ones(
     process = start(overrides, disturbed)
     wait_for_batch(process, disturbed, second)
     os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait(timeout=60) == -signal.SIGKILL
-    assert start(overrides, disturbed).wait(timeout=200) == 0
+    assert process.wait(timeout=300) == -signal.SIGKILL
+    assert start(overrides, disturbed).wait(timeout=300) == 0
     assert_same_end(folder, whole)

@@ -148,7 +148,7 @@ def test_the_program_ends_with_the_sentence(tmp_path: Path) -> None:
         "scale=demo",
         "batches=0",
     ]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert result.returncode == 1
     assert result.stderr == "error: batches=0 must be a whole number of at least 1, or null\n"
     assert not list(tmp_path.iterdir())

@@ -1,8 +1,8 @@
-"""Contextual attention equals the public codes in all recorded cases, in both implementations.
+"""Contextual attention equals the released codes in all recorded cases, in both implementations.
 
 Tolerances are relative to the largest absolute value: 1e-6 for logits, 2e-5 for outputs, 1e-4 for gradients and for
-attention weights (a logit of some hundreds that is off by 1e-7 of itself moves a weight by that much); offsets and
-their colours are equal.
+attention weights (an error of 1e-7 in a logit of several hundred changes a weight by that much). Offsets and their
+colours are equal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ IMPLEMENTATIONS = ["plain", "fast"]
 
 
 def run(c: Case, layer: ContextualAttention) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Foreground, output and background (None where it is the foreground) after a backward pass."""
+    """Run forward and backward. Return foreground, output and background (None if it is the foreground)."""
     foreground = c.inputs["f" if "f" in c.inputs else "x"].requires_grad_()
     background = c.inputs["b"].requires_grad_() if "b" in c.inputs else None
     size = (foreground if background is None else background).shape[-2:]
@@ -74,7 +74,7 @@ def test_deepfill_v1(name: str, implementation: str) -> None:
 
 
 def as_the_port_counts(offsets: Tensor, columns: int, positions: int) -> Tensor:
-    """Offsets into a background of another size, counted as there: its flat index, rescaled, in foreground rows."""
+    """Convert offsets into a background of another size to the port's: its flat index, rescaled to the foreground."""
     height, width = offsets.shape[-2:]
     own = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"))
     attended = offsets + own
@@ -99,7 +99,7 @@ def test_logits(name: str) -> None:
 def test_flow_picture(name: str) -> None:
     c = case(f"deepfillv1/{name}")
     batches = [c.outputs["offsets"]]
-    if c.settings.get("per_sample_masks"):  # recorded one by one, so each has the scale of its own
+    if c.settings.get("per_sample_masks"):  # recorded one by one, so each has its own scale
         batches = list(batches[0].split(1))
     picture = torch.cat([flow_picture(offsets) for offsets in batches])
     if c.follows == "authors":

@@ -1,7 +1,7 @@
 """DeepFill's critics equal the authors' TensorFlow code, the PyTorch port and mmagic in all recorded cases.
 
-Tolerances, relative to the largest recorded value: 1e-4 for critics, 1e-5 for losses, 2e-4 for gradient norms, 1e-7 for
-the discount weights; 1e-5 for SN-PatchGAN, whose mmagic case is compared by the relative 2-norm.
+Tolerances relative to the largest recorded value: 1e-4 for critics, 1e-5 for losses, 2e-4 for gradient norms, 1e-7 for
+discount weights, 1e-5 for SN-PatchGAN. The mmagic case of SN-PatchGAN is compared by the relative 2-norm.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CRITIC, LOSS, NORMS, WEIGHTS = 1e-4, 1e-5, 2e-4, 1e-7
 
 # ---------------------------------------------------------------------- DeepFill v1
 def seen_by(critic: torch.nn.Module) -> list[Tensor]:
-    """Where the activations of the critic's convolutions will be found after its next call."""
+    """Return a list that the next call of the critic fills with the activations of its convolutions."""
     seen: list[Tensor] = []
     for conv in critic.convs:
         conv.register_forward_hook(lambda _m, _i, y: seen.append(torch.nn.functional.leaky_relu(y.detach(), 0.2)))
@@ -80,7 +80,11 @@ def test_discount() -> None:
 
 # ---------------------------------------------------------------------- SN-PatchGAN
 def discriminator(follows: str, names: Mapping[str, str], c: Case) -> sn_patch_gan.Discriminator:
-    """With the weights of a case, whose entries of a layer are called as in `names`; vectors not named are random."""
+    """Return the discriminator with the weights of a case.
+
+    Args:
+        names: our name of an entry of a layer, and its name in the case. Vectors that are not named stay random.
+    """
     network = sn_patch_gan.Discriminator(follows=follows).to(c.dtype)
     state = network.state_dict()
     for layer in range(6):

@@ -1,8 +1,8 @@
 """CSA equals the authors' released code in all recorded cases, and the paper's equations where the two differ.
 
-Tolerances, as the largest difference divided by the largest value: 1e-5 for layers and losses (1e-4 where features are
-white noise), 1e-4 for networks. In the training step, behind two Adam steps of the critics: losses 1e-4, norms of
-gradients 5e-3, whole gradients 3e-2.
+Tolerances, as the largest difference divided by the largest value: 1e-5 for layers and losses (1e-4 for white noise),
+1e-4 for networks. In the training step, after a step of Adam by both critics: losses 1e-4, gradient norms 5e-3,
+gradients 3e-2.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def test_feature_hole(steps: int) -> None:
 
 
 def watch(network: nn.Module, part: str) -> dict[str, Tensor]:
-    """What every convolution returns in the next pass, by the authors' name of its weight."""
+    """Return a dictionary that the next pass fills with the output of every convolution, by the authors' name."""
     seen: dict[str, Tensor] = {}
 
     def note(name: str) -> Callable[..., None]:
@@ -94,13 +94,13 @@ def watch(network: nn.Module, part: str) -> dict[str, Tensor]:
 
 
 def thin(values: Tensor) -> Tensor:
-    """Eight channels, rows and columns thinned to 16."""
+    """Return what the cases record of a layer: eight channels, on a grid of 16 x 16."""
     step = max(1, values.shape[-1] // 16)
     return values[:, :8, ::step, ::step]
 
 
 def load(network: nn.Module, part: str, weights: dict[str, Tensor]) -> None:
-    """Give a network, built without memory, its weights; none may be left over on either side."""
+    """Load all weights of a case into a network on the meta device; the names must match one to one."""
     names = {name: authors_name(f"{part}.{name}")[2:] for name in network.state_dict()}
     assert set(names.values()) == set(weights)
     network.load_state_dict({ours: weights[theirs] for ours, theirs in names.items()}, assign=True)
@@ -159,7 +159,7 @@ def test_patch_discriminator() -> None:
     network.load_state_dict(c.weights)
     x = c.inputs["x"].requires_grad_()
     c.check_peak("output", network((x + 1) / 2), NETWORK)
-    # Without the conversion of ranges, whose rounding turns a LeakyReLU around and gradients by 1 % with it.
+    # The authors' critic takes pictures in [-1, 1]. In float64 too, converting from [0, 1] and back would round.
     (network.model(x) * c.inputs["w"]).sum().backward()
     assert x.grad is not None
     c.check_peak("grad_x", x.grad[..., ::2, ::2], NETWORK)
@@ -178,7 +178,7 @@ def test_feature_discriminator() -> None:
 
 
 def test_vgg_slices() -> None:
-    """The released names relu1_2 to relu3_3 stand for what the pooling behind them returns."""
+    """In the released code, relu1_2 to relu3_3 name the output of the pooling that follows."""
     c = case("csa/vgg_slices_64")
     vgg = Vgg16(c.weights, layers=["pool1", "pool2", "pool3", "relu4_3"], normalise=False).to(c.dtype)
     for name, features in zip(("relu1_2", "relu2_2", "relu3_3", "relu4_3"), vgg(c.inputs["image"]), strict=True):
@@ -198,7 +198,7 @@ def test_adversarial_loss(name: str) -> None:
 
 
 def test_consistency_loss_as_released() -> None:
-    """The released decoder tap takes the first 512 channels of a concatenation, the decoder's half."""
+    """The released code compares the first 512 channels of a concatenation, the decoder's half."""
     c = case("csa/consistency_64")
     hole = feature_hole(c.inputs["mask"])
     assert torch.equal(hole[0, 0], c.outputs["feature_mask"])
@@ -216,7 +216,7 @@ def adam(parameters: Any) -> torch.optim.Optimizer:
 
 @pytest.mark.slow
 def test_training_step() -> None:
-    """One released step: the critics' first, then the generator's under their new weights; every gradient's norm."""
+    """One released step: the critics are updated, then the generator's gradients are taken under their new weights."""
     c = case("csa/train_step_irregular")
     parts: dict[str, dict[str, Tensor]] = {}
     for name, weight in c.weights.items():
@@ -264,7 +264,7 @@ def test_training_step() -> None:
     assert not terms["consistency"].requires_grad
     total.backward()
 
-    # The released code has overwritten the first stage's input when it takes that layer's gradient; ours is true.
+    # The released code overwrites the input of the first stage before it takes this gradient; ours is the true one.
     first = generator.rough.encoder[0][0].weight
     zeroed = torch.where(batch.hole > 0, 0.0, seen["input"])
     grad_first = torch.nn.grad.conv2d_weight(zeroed, first.shape, seen["first"].grad, stride=2, padding=1)

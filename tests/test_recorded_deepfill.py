@@ -1,6 +1,6 @@
 """DeepFill v1's generator equals the authors' TensorFlow code and the PyTorch port in all recorded cases.
 
-Tolerance: 3e-4 of the largest absolute value for all maps (clipped pictures amplify near ties in the attention).
+Tolerance: 3e-4 of the largest absolute value of a layer (near ties in the attention amplify differences).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LAYERS = {
 
 
 def check(c: Case, name: str, actual: Tensor) -> None:
-    """Equal to the recorded map, of which every n-th row and column may have been kept."""
+    """Compare with a recorded layer, of which the case may keep every n-th row and column."""
     step = actual.shape[-1] // c.outputs[name].shape[-1]
     c.check_peak(name, actual[..., ::step, ::step], MAPS)
 
@@ -39,7 +39,7 @@ def pictures(c: Case) -> tuple[Tensor, Tensor]:
 
 
 def generator(c: Case) -> CoarseToFine:
-    """Weights stand under the port's names in all cases; those of TensorFlow need `follows="authors"`."""
+    """Return the generator of a case. All cases use the port's names; TensorFlow's need `follows="authors"`."""
     network = from_released("deepfill_v1", c.weights, follows=c.follows).to(c.dtype)
     assert isinstance(network, CoarseToFine)
     return network

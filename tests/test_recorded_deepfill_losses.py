@@ -1,4 +1,4 @@
-"""Every loss of a training step of DeepFill v1, and its gradient per weight, equals the authors' code and the port's.
+"""All losses and gradient norms of a training step of DeepFill v1 equal the authors' code and the port's.
 
 Tolerances, relative to the largest recorded value: 1e-5 for losses, 2e-4 for gradient norms, 3e-4 for pictures.
 """
@@ -23,7 +23,7 @@ LOSS, NORMS, PICTURES = 1e-5, 2e-4, 3e-4
 
 
 def system(c: Case) -> DeepFillV1:
-    """The system of a case, with its weights and its loss weights."""
+    """Return the system of a case with its weights and loss weights."""
     s = c.settings
     local_size = s["bbox"][2]
     module = DeepFillV1(
@@ -53,7 +53,7 @@ def system(c: Case) -> DeepFillV1:
 def gradient_norms(
     loss: Tensor, network: torch.nn.Module, c: Case, prefix: str, called: Callable[[str], str]
 ) -> Tensor:
-    """One norm per weight of the network, in the order of the case."""
+    """Return one gradient norm per weight of the network, in the order of the case."""
     parameters = {prefix + called(name): p for name, p in network.named_parameters()}
     grads = torch.autograd.grad(loss, list(parameters.values()))
     norms = {name: grad.norm() for name, grad in zip(parameters, grads, strict=True)}
@@ -61,7 +61,7 @@ def gradient_norms(
 
 
 def objectives(module: DeepFillV1, c: Case) -> tuple[Output, dict[str, Tensor]]:
-    """All losses under the names of the port's case."""
+    """Return the output and all losses, named as in the port's case."""
     image, mask = c.inputs["image"], c.inputs["mask"]
     batch = Batch((image + 1) / 2, mask.expand(len(image), -1, -1, -1))
     output = module(batch.image, batch.hole)
@@ -102,7 +102,6 @@ def test_step_of_the_authors(name: str) -> None:
 
 
 def test_step_of_the_port() -> None:
-    """In float64: the attention's scores leave 2e-5 open in the difference of critics' scores otherwise."""
     c = case("deepfillv1/losses_port")
     module = system(c)
     _, losses = objectives(module, c)

@@ -1,7 +1,7 @@
 """GConv's generators equal the authors' TensorFlow code and mmagic's in the recorded cases.
 
-Tolerances: mmagic's cases say how far float32 was from float64, relative to the standard deviation, in maximum and rms;
-one and a half times that. TensorFlow's do not say it: 1e-4 of the largest absolute value.
+Tolerances: the cases of mmagic record how far float32 is from float64, relative to the standard deviation, as
+maximum and rms; ours in float64 may differ by 1.5 times that. For TensorFlow: 1e-4 of the largest absolute value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from inpaintlab.layers.same_conv import SameConv
 
 
 class Mmagic:
-    """A case with the gaps of float32."""
+    """A case of mmagic with its recorded differences between float32 and float64."""
 
     def __init__(self, name: str) -> None:
         self.case = case(f"gconv/{name}")
@@ -34,7 +34,7 @@ class Mmagic:
 
 
 def traced(c: Case, *paths: str) -> tuple[dict[str, Any], Tensor, Tensor]:
-    """Some layers of a case's generator with input and output, the result in [-1, 1], and the composite."""
+    """Run the generator of a case: inputs and outputs of the layers at `paths`, result in [-1, 1], and composite."""
     network = from_released("gconv", c.weights).to(c.dtype)
     seen: dict[str, Any] = {}
     for path in paths:

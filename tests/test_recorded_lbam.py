@@ -68,7 +68,7 @@ def test_power_update_with_exact_zeros() -> None:
 
 @pytest.mark.parametrize("planes", [3, 1])
 def test_first_layer(planes: int) -> None:
-    """With the mask's three equal channels, and with the one plane that stands for them."""
+    """With a mask of three equal channels, and with one channel in their place."""
     c = case("lbam/forward_layer_first")
     known = 1 - c.inputs["hole"]
     x = torch.cat([c.inputs["image"] * known, known], 1).requires_grad_()
@@ -104,7 +104,7 @@ def test_encoder_block(name: str) -> None:
         c.weights["conv.maskConv.weight"], gaussian_of(c.weights, "conv.activationFuncG_A."), kernel=kernel
     )
     block = EncoderBlock(inputs, outputs, norm=c.settings["bn"])
-    if kernel == 3:  # features of 3x3 and ReLU exist in the released layer, no network of the paper has them
+    if kernel == 3:  # the released layer has a variant of 3x3 and ReLU, which no network of the paper uses
         block.conv, block.act = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False), nn.ReLU()
     block.to(c.dtype)
     weights = {"conv.weight": c.weights["conv.conv.weight"]}
@@ -165,7 +165,7 @@ def test_decoder_block(name: str) -> None:
 
 
 def traced_generator(c: Case) -> tuple[nn.Module, dict[str, Tensor]]:
-    """The generator of a case, and what its blocks will have returned after the next call."""
+    """Return the generator of a case, and a dictionary that its next call fills with the outputs of its blocks."""
     generator = from_released("lbam", c.weights).to(c.dtype).train(c.settings["train"])
     generator.keep_attention = True
     seen: dict[str, Tensor] = {}
@@ -231,8 +231,8 @@ def test_generator_gradients() -> None:
     image, hole = c.inputs["image"].requires_grad_(), c.inputs["hole"].requires_grad_()
     (generator(image, hole).image * c.inputs["w"]).sum().backward()
     known = (1 - hole.detach())[..., ::2, ::2]
-    # Recorded are the gradients of the four input channels and of three mask channels; ours are those of the picture
-    # and of the hole, on which the fourth input channel and both masks depend.
+    # The case records gradients of four input channels and of three mask channels. Ours are those of the picture and of
+    # the hole, on which the fourth input channel and both masks depend.
     grad_x, grad_mask = c.outputs["grad_x"], c.outputs["grad_mask"]
     c.outputs["grad_x"] = grad_x[:, :3] * known
     c.check("grad_x", image.grad[..., ::2, ::2], NETWORK)
@@ -314,7 +314,7 @@ def test_gram_style_perceptual_and_total_variation() -> None:
 
 
 def test_released_loss() -> None:
-    """The whole loss as released, its wrong signs included, with a stub in place of VGG."""
+    """The whole loss as released, with its wrong signs, and with a stub in place of VGG."""
     c = case("lbam/loss_released")
     s, truth, hole = c.settings, c.inputs["gt"], c.inputs["hole"]
     output = c.inputs["output"].requires_grad_()

@@ -95,7 +95,7 @@ def test_preempted_jobs_of_two_processes_go_on_and_a_second_sweep_waits_for_them
     with (tmp_path / "sweep.txt").open("wb") as log:
         first = subprocess.Popen(only, cwd=tmp_path, stdout=log, stderr=log)
     runs = tmp_path / "runs"
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 300
 
     def logged() -> int:
         files = list(runs.glob("*/*/seed0/csv/*/metrics.csv"))

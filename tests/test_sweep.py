@@ -156,8 +156,8 @@ def test_a_table_swept_in_two_processes_and_killed_ten_times_is_the_undisturbed_
         except subprocess.TimeoutExpired:
             number = (signal.SIGKILL, signal.SIGTERM)[kill % 2]
             process.send_signal(number)
-            status = process.wait(timeout=150)
-            assert status in (-number, 128 + number)
+            status = process.wait(timeout=300)
+            assert status in (-number, 128 + number, 0)  # 0: done just before the signal
     assert begin("killed").wait(timeout=400) == 0, (tmp_path / "killed.txt").read_text()[-3000:]
     tables = [(tmp_path / output / "tables") for output in ("whole", "killed")]
     with next(tables[0].glob("*/table.csv")).open() as one, next(tables[1].glob("*/table.csv")).open() as two:

@@ -180,7 +180,7 @@ def order(opened: browser.Browser) -> list[str]:
 
 def shown(opened: browser.Browser, text: str) -> None:
     """Wait until these views are drawn; `text` is a regular expression."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not re.fullmatch(text, opened.run("document.body.dataset.shown")):
         assert time.monotonic() < end, (text, opened.run("document.body.dataset.shown"), opened.problems)
         time.sleep(0.02)
