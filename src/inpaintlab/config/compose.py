@@ -105,7 +105,7 @@ def _explained(program: str, error: Exception, overrides: Sequence[Override]) ->
 
 # ---------------------------------------------------------------------- checking
 def _check_options(overrides: Iterable[Override]) -> None:
-    """Check the options of config groups, `model=msanet` for example."""
+    """Check the options of config groups, for example `masks=square`."""
     for override in overrides:
         if not _is_group(override) or override.is_delete() or override.is_sweep_override():
             continue

@@ -45,7 +45,7 @@ def evaluate(
         polarity: what a mask file marks: "white_hole" or "black_hole".
         out: the results go to a sub-folder of it; None takes the folder of the checkpoint.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
-        overrides: any options of `inpaintlab evaluate`, for example "evaluation.protocol=lbam".
+        overrides: any options of `inpaintlab evaluate`, for example "evaluation.protocol=edgeconnect".
 
     Returns:
         The metrics by range of the hole's share of the picture ("0.1-0.2", for example) and, under "all", their mean
