@@ -73,7 +73,7 @@ def test_unknown_command_gets_the_nearest() -> None:
         (["evaluate", "checkpoint=/nowhere.ckpt"], "error: no such checkpoint: /nowhere.ckpt"),
         (["evaluate"], "error: checkpoint is not set"),
         (["train", "experiment=msanet_places2"], "error: data.root is not set: give it as data.root=..."),
-        (["train", "data=photos"], "error: set one of batches and epochs, the length of the training; got None and None"),
+        (["train", "data=photos"], "error: set one of batches and epochs, the length of the training; got None"),
         (["table", "msanet.table9"], "error: unknown table 'msanet.table9'; did you mean msanet.table"),
     ],
 )
