@@ -70,7 +70,7 @@ def test_an_array_of_jobs_with_a_failing_one(tiny: list[str], tmp_path: Path, cl
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert "4 runs: 2 done, 2 failed" in done.stdout
-    assert done.stdout.count("n_msau=0 is not one of 2, 3") >= 2
+    assert done.stdout.count("n_msau must be one of 2, 3; got 0") >= 2
     script = (cluster / "script.sh").read_text()
     wanted = ["array=0-3%4", "partition=gpu", "time=90", "nodes=1", "ntasks-per-node=1", "signal=USR2@120", "requeue"]
     for line in wanted:

@@ -120,7 +120,7 @@ def test_a_failing_run_leaves_the_others_and_hydras_multirun_does_the_rest_later
     first = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert first.returncode == 1
     assert "4 runs: 2 done, 2 failed" in first.stdout
-    assert first.stdout.count("    error: model.generator: n_msau=0 is not one of 2, 3\n") == 2
+    assert first.stdout.count("    error: model.generator: n_msau must be one of 2, 3; got 0\n") == 2
     assert first.stderr.strip().splitlines()[-1] == "error: 2 of 4 runs are not finished"
     good = [part if "n_msau" not in part else "model.generator.n_msau=2" for part in command]
     second = subprocess.run(good, capture_output=True, text=True, cwd=tmp_path, timeout=300)

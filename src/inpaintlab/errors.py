@@ -10,6 +10,10 @@ class UserError(ValueError):
     """The input is wrong. The message says what was given, what is accepted and what to do."""
 
 
+class UnknownChoice(UserError):
+    """An option has a value that is not among its choices."""
+
+
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
     """Raise unless `value` is one of `choices`.
 
@@ -17,13 +21,13 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
         name: of the option, as the user writes it.
 
     Raises:
-        UserError: listing the choices, and the nearest one if the value looks like a typing error.
+        UnknownChoice: listing the choices, and the nearest one if the value looks like a typing error.
     """
     known = list(choices)
     if value in known:
         return
     shown = ", ".join("null" if choice is None else str(choice) for choice in known)
-    raise UserError(f"{name} must be one of {shown}; got {value!r}{did_you_mean(value, known)}")
+    raise UnknownChoice(f"{name} must be one of {shown}; got {value!r}{did_you_mean(value, known)}")
 
 
 def did_you_mean(value: object, choices: Iterable[object]) -> str:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from inpaintlab.errors import UserError
+from inpaintlab.errors import UnknownChoice, UserError
 
 MENDABLE = (UserError, FileNotFoundError, PermissionError)
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # requests to stop; SLURM sends one of the last two
@@ -22,7 +22,8 @@ def explain(error: BaseException) -> str | None:
     cause = error.__cause__
     if type(error).__name__ == "InstantiationException" and isinstance(cause, (ValueError, TypeError, OSError)):
         where = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
-        return f"{where}: {cause}" if where and not isinstance(cause, MENDABLE) else str(cause)
+        complete = isinstance(cause, MENDABLE) and not isinstance(cause, UnknownChoice)  # it says where by itself
+        return f"{where}: {cause}" if where and not complete else str(cause)
     return None
 
 
