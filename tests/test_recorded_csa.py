@@ -1,8 +1,7 @@
 """CSA equals the authors' released code in all recorded cases, and the paper's equations where the two differ.
 
 Tolerances, as the largest difference divided by the largest value: 1e-5 for layers and losses (1e-4 for white noise),
-1e-4 for networks. In the training step, after a step of Adam by both critics: losses 1e-4, gradient norms 5e-3,
-gradients 3e-2.
+1e-4 for networks. In the training step, after a step of Adam by both critics: gradient norms 1e-3, gradients 1e-2.
 """
 
 from __future__ import annotations
@@ -245,22 +244,22 @@ def test_training_step() -> None:
     fake, real = module.judge(output.image.detach(), batch), module.judge(batch.image, batch)
     losses += [RelativisticLeastSquares().discriminator([f], [r]) for f, r in zip(fake, real, strict=True)]
     for name, loss in zip(("loss_D", "loss_D_patch", "loss_D_feature"), losses, strict=True):
-        c.check_peak(name, loss, 1e-4)
+        c.check_peak(name, loss, LAYER)
     losses[0].backward()
     for name, network in (("D", critics.patch), ("F", critics.feature)):
-        c.check_peak(f"gradnorm_{name}", torch.stack([w.grad.norm() for w in network.parameters()]), 5e-3)
+        c.check_peak(f"gradnorm_{name}", torch.stack([w.grad.norm() for w in network.parameters()]), 1e-3)
     adam(critics.parameters()).step()
 
     critics.requires_grad_(False)
     terms = module.generator_terms(batch, output)
     target, hole = module.features(batch.image, batch)[1], generator.feature_hole(batch.hole)
     for name, features in zip(("csa", "decoder"), output.features, strict=True):
-        c.check_peak(f"consistency_{name}", consistency([features], target, hole, mask_target=False), 1e-4)
+        c.check_peak(f"consistency_{name}", consistency([features], target, hole, mask_target=False), LAYER)
     fake, real = module.judge(output.image, batch), module.judge(batch.image, batch)
     gan = RelativisticLeastSquares().generator(fake, real)
     total = 100 * terms["l1"] + terms["consistency"] + 0.2 * gan
     for name, loss in (("loss_G_gan", gan), ("loss_G_l1", 100 * terms["l1"]), ("loss_G", total)):
-        c.check_peak(name, loss, 1e-4)
+        c.check_peak(name, loss, LAYER)
     assert not terms["consistency"].requires_grad
     total.backward()
 
@@ -269,15 +268,15 @@ def test_training_step() -> None:
     zeroed = torch.where(batch.hole > 0, 0.0, seen["input"])
     grad_first = torch.nn.grad.conv2d_weight(zeroed, first.shape, seen["first"].grad, stride=2, padding=1)
     assert 0.01 < ((first.grad - grad_first).norm() / first.grad.norm()).item() < 0.2
-    c.check_peak("grad_P_first", grad_first, 3e-2)
-    c.check_peak("grad_G_first", generator.refinement.first.weight.grad, 3e-2)
+    c.check_peak("grad_P_first", grad_first, 1e-2)
+    c.check_peak("grad_G_first", generator.refinement.first.weight.grad, 1e-2)
     first.grad = grad_first
     for part, prefix in (("rough", "P"), ("refinement", "G")):
         norms = {
             authors_name(f"{part}.{name}")[2:]: weight.grad.norm()
             for name, weight in getattr(generator, part).named_parameters()
         }
-        c.check_peak(f"gradnorm_{prefix}", torch.stack([norms[name] for name in parts[prefix]]), 5e-3)
+        c.check_peak(f"gradnorm_{prefix}", torch.stack([norms[name] for name in parts[prefix]]), 1e-3)
 
     c.check_peak("rough", (2 * output.coarse - 1)[..., ::4, ::4], NETWORK)
     c.check_peak("refined", (2 * output.image - 1)[..., ::4, ::4], NETWORK)
