@@ -14,7 +14,7 @@ from inpaintlab.networks.sn_patch_gan import Discriminator
 
 
 def holes_at(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (12, 16)) -> torch.Tensor:
-    """Holes in rows top to bottom and columns left to right, the ends excluded."""
+    """Return holes that cover rows top to bottom and columns left to right; the ends are excluded."""
     hole = torch.zeros(len(boxes), 1, *size)
     for one, (top, left, bottom, right) in zip(hole, boxes, strict=True):
         one[:, top:bottom, left:right] = 1
@@ -24,7 +24,7 @@ def holes_at(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (12, 16)
 def test_local_box_by_hand() -> None:
     hole = holes_at((4, 5, 8, 9), (3, 2, 9, 4), (0, 14, 1, 16), (0, 0, 0, 0), (0, 0, 12, 16))
     top, left = local_box(hole, 6)
-    assert top.tolist() == [3, 3, 0, 3, 3]  # the third is pushed into the picture, the fourth has no hole
+    assert top.tolist() == [3, 3, 0, 3, 3]  # the third is moved into the picture, the fourth has no hole
     assert left.tolist() == [4, 0, 10, 5, 5]
     with pytest.raises(ValueError, match=r"must fit into the pictures of \(12, 16\) pixels, got 13"):
         local_box(hole, 13)
@@ -41,7 +41,7 @@ def test_local_box_is_the_box_that_training_drew() -> None:
         assert torch.equal(inside * hole.flip(3).roll(2 * left + 32 - 64, 3), hole)
 
 
-def test_crops_begin_at_each_samples_own_place_and_pass_gradients_on() -> None:
+def test_crops_start_at_a_place_per_sample_and_pass_gradients() -> None:
     picture = torch.rand(2, 3, 6, 8, requires_grad=True)
     view = crop(picture, torch.tensor([1, 3]), torch.tensor([4, 0]), 3)
     assert torch.equal(view, torch.stack([picture[0, :, 1:4, 4:7], picture[1, :, 3:6, 0:3]]))
@@ -50,7 +50,7 @@ def test_crops_begin_at_each_samples_own_place_and_pass_gradients_on() -> None:
     assert picture.grad[1, :, 3:6, 0:3].min() == 1
 
 
-def test_spectral_norm_converges_in_training_and_rests_in_evaluation() -> None:
+def test_spectral_norm_converges_in_training_and_is_fixed_in_evaluation() -> None:
     torch.manual_seed(0)
     conv = SpectralConv(4, 8, 3)
     for _ in range(200):
@@ -61,7 +61,7 @@ def test_spectral_norm_converges_in_training_and_rests_in_evaluation() -> None:
     assert all(torch.equal(value, before[name]) for name, value in conv.state_dict().items())
 
 
-def test_spectral_norm_equals_the_frameworks() -> None:
+def test_spectral_norm_equals_that_of_torch() -> None:
     torch.manual_seed(0)
     ours = SpectralConv(3, 5, 3, rule="symmetric")
     plain = torch.nn.Conv2d(3, 5, 3, padding=1)
@@ -69,7 +69,7 @@ def test_spectral_norm_equals_the_frameworks() -> None:
     theirs = torch.nn.utils.spectral_norm(plain)
     theirs.weight_u.copy_(ours.u), theirs.weight_v.copy_(ours.v)
     x = torch.rand(2, 3, 8, 8)
-    # Two runs before the gradients, as fake and real pictures are judged in one step of a discriminator.
+    # Two calls before the backward pass, as a discriminator judges fake and real pictures in one step.
     ours_y, theirs_y = (conv(x).square().sum() + conv(x.flip(2)).sum() for conv in (ours, theirs))
     ours_y.backward(), theirs_y.backward()
     torch.testing.assert_close(ours_y, theirs_y)

@@ -1,4 +1,4 @@
-"""LBAM's network: sizes, every ablated option, what depends on what; PConv's network; released weights."""
+"""LBAM's network: its size, every option of the ablations, and released weights; PConv's network."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_every_row_trains_all_its_weights(row: str) -> None:
         assert torch.isfinite(weight.grad).all(), name
 
 
-def test_rows_are_the_networks_that_they_name() -> None:
+def test_rows_build_the_networks_that_they_name() -> None:
     for row, options in ROWS.items():
         network = lbam.Generator(width=0.125, **options)
         assert isinstance(network.forward_masks[0], LIKE[options.get("mask_update", "learnable")]), row
@@ -194,7 +194,7 @@ def test_pconv_can_freeze_the_batch_norm_of_its_encoder() -> None:
     network = pconv.Generator(width=0.125, freeze_encoder_norm=True)
     image, hole = pictures()
     before = {name: value.clone() for name, value in network.named_buffers()}
-    for _ in range(2):  # as built, and after a switch of modes
+    for _ in range(2):  # as built, and after switching modes
         network(image, hole).image.mean().backward()
         network.eval().train()
     changed = {name for name, value in network.named_buffers() if not torch.equal(value, before[name])}
@@ -203,7 +203,7 @@ def test_pconv_can_freeze_the_batch_norm_of_its_encoder() -> None:
     frozen = {name for name, weight in network.named_parameters() if not weight.requires_grad}
     assert frozen == {f"net.encoder.{i}.norm.{part}" for i in range(1, 7) for part in ("weight", "bias")}
     thawed = pconv.Generator(width=0.125)
-    thawed.load_state_dict(network.state_dict())  # the second phase begins with the first one's weights
+    thawed.load_state_dict(network.state_dict())  # the second phase starts with the weights of the first
 
 
 # ---------------------------------------------------------------------- released weights
@@ -211,7 +211,7 @@ SMALL = {"width": 0.125}
 
 
 def released(layout: str = "generator_bn_eval_128", **options: Any) -> dict[str, Tensor]:
-    """A small network's weights under the names of a recorded case."""
+    """Return the weights of a small network under the names of a recorded case."""
     torch.manual_seed(0)
     weights = {lbam.authors_name(k): v for k, v in lbam.Generator(**SMALL, **options).state_dict().items()}
     assert set(weights) == set(json.loads((FOLDER / f"lbam/{layout}.json").read_text())["params"])
