@@ -7,7 +7,6 @@ A hole that leaves no known pixel is filled with mid-grey.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import ClassVar
 
 import cv2
@@ -160,7 +159,7 @@ class Biharmonic(Fill):
         return np.asarray(inpaint_biharmonic(picture, hole, channel_axis=2, split_into_regions=True))
 
 
-FILLS: dict[str, Callable[[], Fill]] = {
+FILLS: dict[str, type[Fill]] = {
     "mean_colour": MeanColour,
     "nearest": Nearest,
     "telea": Telea,
@@ -168,6 +167,7 @@ FILLS: dict[str, Callable[[], Fill]] = {
     "harmonic": Harmonic,
     "biharmonic": Biharmonic,
 }
+TITLES = {name: fill.title for name, fill in FILLS.items()}
 
 
 def make_fill(name: str) -> Fill:
