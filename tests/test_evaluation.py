@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,8 +193,10 @@ def test_a_fill_without_training_is_evaluated_like_a_checkpoint(
         (["method=nearest", "checkpoint=last.ckpt", *given], "checkpoint and method exclude each other"),
         (given, "checkpoint is not set: give it as checkpoint=FILE, or a fill without training as method=NAME"),
     ):
-        with pytest.raises(UserError, match=message):
-            evaluate.run(compose_config(wrong, "evaluate"))
+        with pytest.raises(SystemExit) as end:
+            evaluate.main(wrong)
+        assert end.value.code == 1
+        assert re.search(message, capsys.readouterr().err)
 
 
 class Pixels(torch.nn.Module):
