@@ -110,12 +110,15 @@ def main() -> None:
     differences = compute(results, wanted)
     ours, memory = time.process_time() - start, peak()
 
-    from inpaintlab.tables import text_formats  # not earlier: these import Lightning, whose memory would be counted
+    from inpaintlab.tables import (
+        csv_format,
+        text_formats,
+    )  # not earlier: these import Lightning, whose memory would be counted
     from inpaintlab.tables.report import Report
 
     start = time.process_time()
     shown = Report(table, results, "paper", differences, cells.cells(table, results, differences), [], [])
-    for form in (text_formats.markdown, text_formats.latex, text_formats.as_csv):
+    for form in (text_formats.markdown, text_formats.latex, csv_format.as_csv):
         form(shown)
     rendering = time.process_time() - start
 

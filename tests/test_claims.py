@@ -11,7 +11,17 @@ from records import evaluation_results, run_record
 
 from inpaintlab.checkpoints import checkpoint
 from inpaintlab.errors import UserError
-from inpaintlab.tables import cells, claims, consistency, differences, given_checkpoints, measure, spec, text_formats
+from inpaintlab.tables import (
+    above,
+    cells,
+    claims,
+    consistency,
+    differences,
+    given_checkpoints,
+    measure,
+    spec,
+    text_formats,
+)
 from inpaintlab.tables.report import Report, make_report
 from inpaintlab.tables.results import Measured
 
@@ -34,22 +44,36 @@ def content(**changes: object) -> dict[str, object]:
     }
 
 
-def measured(psnr: np.ndarray, l1: np.ndarray, batches: int = 400) -> Measured:
-    """One seed, pictures with one hole each."""
+def measured(psnr: np.ndarray, l1: np.ndarray, seeds: int = 3) -> Measured:
+    """Equal seeds, pictures with one hole each."""
     means = {"psnr": float(psnr.mean()), "l1_pct": float(l1.mean())}
+    results = evaluation_results({"0.2-0.3": means, "all": means})
     return Measured(
-        {0: evaluation_results({"0.2-0.3": means, "all": means})},
-        {"psnr": psnr[None, :, None], "l1_pct": l1[None, :, None]},
+        dict.fromkeys(range(seeds), results),
+        {key: np.tile(values[None, :, None], (seeds, 1, 1)) for key, values in (("psnr", psnr), ("l1_pct", l1))},
         ("0.2-0.3",),
-        run_record(batches=batches),
+        run_record(),
     )
 
 
-def report(table: spec.Table, results: dict[str, Measured], *, comparable: bool = False) -> Report:
+def trivial(psnr: float = 10.0, l1: float = 9.0) -> dict[str, Measured]:
+    """The fills that a row must beat."""
+    return {label: measured(np.full(60, psnr), np.full(60, l1)) for label in above.TRIVIAL}
+
+
+def report(
+    table: spec.Table,
+    results: dict[str, Measured],
+    *,
+    comparable: bool = False,
+    fills: dict[str, Measured] | None = None,
+) -> Report:
     """Without footnotes, which need more than `measured` gives."""
+    fills = trivial() if fills is None else fills
     found = differences.compute(results, [*cells.comparisons(table), *claims.comparisons(table)])
-    answers = claims.check(table, found)
-    return Report(table, results, "demo", found, cells.cells(table, results, found, comparable), answers, [])
+    answers = claims.check(table, results, found, fills, comparable)
+    of_rows = cells.cells(table, results, found, comparable)
+    return Report(table, results, "demo", found, of_rows, answers, [], {}, comparable)
 
 
 @pytest.fixture
@@ -75,6 +99,8 @@ def test_verdicts_use_the_stated_tolerance_and_the_direction(psnr: float, l1: fl
     found = report(table, results)
     assert {cell.verdict for cell in found.cells} == {"not comparable", ""}
     assert "not comparable" not in text_formats.markdown(found)
+    assert {cell.difference for cell in found.cells} == {None}
+    assert f"{psnr - 20:+.2f}" not in text_formats.markdown(found)
 
 
 def test_only_the_run_that_the_paper_describes_is_held_against_it() -> None:
@@ -110,6 +136,44 @@ def test_a_claim_is_answered_by_the_paired_interval(pictures: np.ndarray, gain: 
         assert psnr.least is not None
         assert psnr.least.mean == pytest.approx(gain)
         assert psnr.least.low <= psnr.least.mean <= psnr.least.high
+
+
+@pytest.mark.parametrize(
+    ("seeds", "fills", "reasons"),
+    [
+        (3, trivial(), ["", ""]),
+        (1, trivial(), ["1 seed, and at least 3 are needed"] * 2),
+        (2, {}, ["2 seeds, and at least 3 are needed; mean colour and nearest pixel are not measured"] * 2),
+        (3, trivial(psnr=20.9), ["a is not above mean colour and nearest pixel", ""]),
+        (3, trivial(l1=1.0), ["", "; ".join(f"{row} is not above mean colour and nearest pixel" for row in "ba")]),
+        (
+            3,
+            trivial() | {"mean colour": measured(np.full(60, 30.0), np.full(60, 9.0))},
+            ["b is not above mean colour; a is not above mean colour", ""],
+        ),
+    ],
+)
+@pytest.mark.parametrize("comparable", [False, True])
+def test_a_claim_is_judged_only_with_seeds_and_above_the_trivial_fills(
+    seeds: int, fills: dict[str, Measured], reasons: list[str], comparable: bool
+) -> None:
+    table = spec.parse(content(claims=[CLAIM]), "x.yaml")
+    results = {
+        "a": measured(np.full(60, 20.0), np.full(60, 3.0), seeds),
+        "b": measured(np.full(60, 21.0), np.full(60, 2.0), seeds),
+    }
+    answers = report(table, results, fills=fills, comparable=comparable).answers
+    words = "not judged: " if comparable else "not judged at this scale: "
+    assert [one.answer for one in answers] == [words + reason if reason else "confirmed" for reason in reasons]
+
+
+def test_a_claim_about_one_training_is_not_judged() -> None:
+    table = spec.parse(content(claims=[CLAIM]), "x.yaml")
+    results = {label: measured(np.full(60, 20.0), np.full(60, 3.0)) for label in "ab"}
+    results["b"].same_as = "a"
+    found = report(table, results)
+    assert {one.answer for one in found.answers} == {"not judged at this scale: b and a share one training"}
+    assert not found.differences
 
 
 def test_a_claim_over_several_rows_needs_all_of_them(pictures: np.ndarray) -> None:

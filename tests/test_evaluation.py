@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from inpaintlab.evaluation.evaluator import evaluate_pairs
 from inpaintlab.evaluation.results import EvaluationResults
 from inpaintlab.image import composite, inpaint, to_uint8
 from inpaintlab.metrics import image_metrics
+from inpaintlab.networks.fills import make_fill
 from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.training.run import run_training
 
@@ -163,6 +165,38 @@ def test_protocols_and_fid_are_asked_for_by_config(
     assert both.means["all"]["fid_torchvision"] == both.means["all"]["fid"] > 0
     with pytest.raises(FileNotFoundError, match="needed for LPIPS, was not found"):
         measured("evaluation.lpips=true")
+
+
+def test_a_fill_without_training_is_evaluated_like_a_checkpoint(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["data=folder", f"data.root={folder}", "data.geometry.size=32", "data.workers=0"]
+    given = [*data, "masks=irregular", f"output={tmp_path / 'runs'}"]
+    evaluate.main(["method=nearest", *given])
+    assert "nearest, no training: 18 pairs" in capsys.readouterr().out
+    (file,) = (tmp_path / "runs" / "fills" / "nearest").glob("evaluation-*/metrics.json")
+    written = json.loads(file.read_text())
+    config = compose_config(["method=nearest", *given], "evaluate")
+    pairs = instantiate(config.data, _convert_="all").pairs()
+    assert written["means"] == evaluate_pairs(make_fill("nearest"), pairs).means()
+    assert (written["system"], written["batches"], written["checkpoint"]) == ("nearest", 0, "")
+    before = file.stat().st_mtime_ns
+    assert evaluate.run(config).folder == file.parent
+    assert file.stat().st_mtime_ns == before  # read, not computed again
+    timed = evaluate.run(compose_config(["method=nearest", *given, "evaluation.seconds=true"], "evaluate"))
+    assert 0 < timed.means["all"]["seconds"] < 60
+    for wrong, message in (
+        (["method=nearst", *given], "method must be one of .*; did you mean nearest"),
+        (["method=nearest", *data], "names masks: give masks=NAME"),
+        (["method=nearest", "masks=irregular"], "names data: give data=NAME"),
+        (["method=nearest", *given, "evaluation.average=true"], "has no weights to average"),
+        (["method=nearest", "checkpoint=last.ckpt", *given], "checkpoint and method exclude each other"),
+        (given, "checkpoint is not set: give it as checkpoint=FILE, or a fill without training as method=NAME"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            evaluate.main(wrong)
+        assert end.value.code == 1
+        assert re.search(message, capsys.readouterr().err)
 
 
 class Pixels(torch.nn.Module):

@@ -12,8 +12,10 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from inpaintlab.checkpoints import checkpoint as checkpoints
+from inpaintlab.commands import evaluate as evaluate_command
 from inpaintlab.commands import inpaint
 from inpaintlab.networks import lbam
+from inpaintlab.networks.fills import FILLS
 from inpaintlab.training.run import run_training
 
 Compose = Callable[..., DictConfig]
@@ -224,3 +226,36 @@ def test_pixels_to_look_from_are_checked(
     assert call(lbam_checkpoint, image, mask, out, "--show", "attention", "--at", "3;4") == 2
     assert "expected ROW,COLUMN, two whole numbers counted from 0 at the top left, got '3;4'" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("name", sorted(FILLS))
+def test_a_fill_without_training_takes_the_place_of_a_checkpoint(name: str, tmp_path: Path) -> None:
+    image, mask = write(tmp_path / "a.png", 37, 45), write_mask(tmp_path / "m.png", 37, 45)
+    out = tmp_path / "out.png"
+    inpaint.main(["--method", name, "--image", str(image), "--mask", str(mask), "--out", str(out)])
+    before, after, hole = (np.asarray(Image.open(path)) for path in (image, out, mask))
+    assert np.array_equal(after[hole == 0], before[hole == 0])
+    assert not np.array_equal(after, before)
+    assert name in inpaint.parser().format_help()
+    assert name in evaluate_command.USAGE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "harmonc"], "method must be one of mean_colour, nearest, telea, navier_stokes, harmonic"),
+        (["--method", "harmonic", "--average"], "--average chooses the weights of a --checkpoint"),
+        (["--method", "harmonic", "--show", "attention"], "attention"),
+        (["--method", "harmonic", "--checkpoint", "last.ckpt"], "not allowed with argument"),
+        ([], "one of the arguments --checkpoint --method is required"),
+    ],
+)
+def test_wrong_methods_are_named(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, mask = write(tmp_path / "a.png", 37, 45), write_mask(tmp_path / "m.png", 37, 45)
+    with pytest.raises(SystemExit) as end:
+        inpaint.main([*arguments, "--image", str(image), "--mask", str(mask), "--out", str(tmp_path / "out.png")])
+    assert end.value.code in (1, 2)
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()

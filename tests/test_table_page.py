@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from inpaintlab.errors import UserError
-from inpaintlab.tables import figures, html_page, measure, spec
+from inpaintlab.networks.fills import TITLES
+from inpaintlab.tables import figures, fill_rows, html_page, measure, spec
 from inpaintlab.tables.report import Report, make_report
 from inpaintlab.tables.results import Measured
 from inpaintlab.tables.write import write_table
@@ -43,7 +44,8 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     ]  # fmt: skip
     table = spec.load("msanet.table3")
     results = measure.measure(table, "demo", [0], overrides)
-    write_table(root / "out", make_report(table, results, "demo", overrides))
+    fills = fill_rows.measure_fills(table, "demo", overrides, results)
+    write_table(root / "out", make_report(table, results, "demo", overrides, fills))
     return root / "out", results
 
 
@@ -63,9 +65,16 @@ def test_the_page_holds_the_numbers_of_the_csv_and_names_no_address(rendered: tu
     for line in csv.DictReader((folder / "table.csv").open()):
         cell = cells[line["row"], "PSNR [dB]" if line["metric"] == "psnr" else "SSIM"]
         assert cell["measured"] == pytest.approx(float(line["measured"]), rel=1e-5)
-        assert cell["published"] == float(line["published"])
+        assert cell["published"] == (float(line["published"]) if line["published"] else None)
         assert (cell["origin"], cell["verdict"]) == (line["origin"], line["verdict"])
-        assert line["origin"] == "trained here"
+        assert line["origin"] == ("trained here" if line["row"] in ROWS else "no training")
+        assert cell["texts"]["difference"] == line["difference"] == ""  # not comparable
+    assert [row["label"] for row in shown["rows"]] == [*ROWS, *TITLES.values()]
+    assert [row["is_fill"] for row in shown["rows"]] == [False] * 2 + [True] * len(TITLES)
+    marks = [place for place, column in enumerate(shown["columns"]) if column["kind"] == "above"]
+    assert [shown["columns"][place]["group"] for place in marks] == ["PSNR [dB]", "SSIM"]
+    for row in shown["rows"]:
+        assert all((row["values"][place]["text"] == "") == row["is_fill"] for place in marks)
     assert "://" not in re.sub(r"data:image/[^;]+;base64,[^\"]+", "", (folder / "table.html").read_text())
     assert not re.search(r"<(script|img|link)[^>]+(src|href)=\"(?!data:)", html_page.TEMPLATE.read_text())
 
@@ -199,6 +208,7 @@ def choose(opened: browser.Browser, id: str, value: str | int) -> None:
 
 def test_a_reader_can_sort_compare_and_see_errors(rendered: tuple[Path, Any], opened: browser.Browser) -> None:
     data = content(rendered[0])
+    assert order(opened) == [*ROWS, "no training", *TITLES.values()]  # the heading of the fills
     by_psnr = sorted(data["rows"], key=lambda row: row["values"][1]["measured"], reverse=True)
     head = "#numbers thead tr:nth-child(2) th:nth-child(3)"
     best_first = [row["label"] for row in by_psnr]
@@ -210,7 +220,9 @@ def test_a_reader_can_sort_compare_and_see_errors(rendered: tuple[Path, Any], op
     opened.run("get('sort-kind').value = 'published'")
     place = opened.middle(f"{head} button")
     opened.drag(place, place)
-    assert order(opened) == ["MUM", "No-MUM"]  # 26.615 and 26.580 are printed
+    assert order(opened) == ["MUM", "No-MUM", *TITLES.values()]  # 26.615 and 26.580 are printed
+    assert opened.run("document.querySelectorAll('#numbers tr.fill').length") == len(TITLES)
+    assert opened.run("document.querySelector('#claims .answer').className") == "answer not-judged-at-this-scale"
 
     shown(opened, "0 No-MUM MUM")
     x, y = opened.middle("#stage")

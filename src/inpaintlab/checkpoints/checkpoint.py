@@ -45,6 +45,32 @@ class Restored:
     batches: int
     path: Path
 
+    @property
+    def name(self) -> str:
+        """The name of the experiment."""
+        return str(self.config["name"])
+
+    @property
+    def scale(self) -> str:
+        """The name of the scale."""
+        return str(self.config["scale"]["name"])
+
+    @property
+    def seed(self) -> int:
+        """The seed of the training."""
+        return int(self.config["seed"])
+
+    @property
+    def file(self) -> str:
+        """The name of the checkpoint's file."""
+        return self.path.name
+
+    @property
+    def train_holes(self) -> dict[str, Any]:
+        """The config of the training masks."""
+        holes: dict[str, Any] = self.config["data"]["train_holes"]
+        return holes
+
     def digest(self) -> str:
         """Return a hash of all weights of the generator, 16 hexadecimal characters."""
         content = hashlib.sha256()

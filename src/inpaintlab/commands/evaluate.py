@@ -1,4 +1,4 @@
-"""`inpaintlab evaluate`: compute the metrics of a checkpoint.
+"""`inpaintlab evaluate`: compute the metrics of a checkpoint or of a fill without training.
 
 The checkpoint alone is enough: pictures, geometry and holes come from its training config unless they are given.
 """
@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from inpaintlab.evaluation.results import EvaluationResults
 
 USAGE = """usage: inpaintlab evaluate checkpoint=FILE [KEY=VALUE ...]
+       inpaintlab evaluate method=NAME data=NAME masks=NAME [KEY=VALUE ...]
 
-Compute the metrics of a checkpoint. Pictures and holes come from its training config unless they are given.
+Compute the metrics of a checkpoint, or of a fill without training. For a checkpoint, pictures and holes come from its
+training config unless they are given.
 
   inpaintlab evaluate checkpoint=last.ckpt
   inpaintlab evaluate checkpoint=last.ckpt data=folder data.root=PICTURES data.geometry.size=256
   inpaintlab evaluate checkpoint=last.ckpt masks=folder masks.root=MASKS masks.polarity=black_hole
+  inpaintlab evaluate method=harmonic data=photos masks=irregular
 
-keys: checkpoint, out, split, device, evaluation.protocol, evaluation.batch_size, evaluation.keep
+methods: mean_colour, nearest, telea, navier_stokes, harmonic, biharmonic
+keys: checkpoint, method, out, split, device, evaluation.protocol, evaluation.batch_size, evaluation.keep
 data: {data}; masks: {masks}
 """
 
@@ -44,8 +48,9 @@ def _print_results(config: DictConfig) -> None:
     networks = "".join(
         f", {metric} by {results.networks[name]}" for metric, name in NETWORKS.items() if name in results.networks
     )
+    trained = f"seed {results.seed}, {results.batches} batches, scale {results.scale}"
     print(
-        f"{results.name} seed {results.seed}, {results.batches} batches, scale {results.scale}: "
+        f"{results.name}{f' {trained}' if results.checkpoint else ', no training'}: "
         f"{results.pairs} pairs ({results.pairs_digest}), protocol {', '.join(results.protocols)}{networks}"
     )
     width = max(10, *(len(metric) + 1 for metric in metrics))

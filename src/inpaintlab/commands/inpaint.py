@@ -1,4 +1,4 @@
-"""Fill holes in pictures with a trained checkpoint: one file, or a folder of pictures and one of masks."""
+"""Fill holes with a checkpoint or a fill without training: in one picture, or in a folder with one of masks."""
 
 from __future__ import annotations
 
@@ -6,16 +6,26 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inpaintlab.commands.inpaint_files import fill_file, find_jobs, read_job
 from inpaintlab.errors import UserError
 from inpaintlab.utils.process import explain, run_program
 
+if TYPE_CHECKING:
+    from inpaintlab.networks.generator import InpaintingGenerator
+
 
 def parser() -> ArgumentParser:
     """Return the command line; imports nothing heavy."""
     p = ArgumentParser("inpaintlab inpaint", description=__doc__)
-    p.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of this package; needs no other file")
+    by = p.add_mutually_exclusive_group(required=True)
+    by.add_argument("--checkpoint", type=Path, help="a checkpoint of this package; needs no other file")
+    by.add_argument(
+        "--method",
+        metavar="NAME",
+        help="a fill without training: mean_colour, nearest, telea, navier_stokes, harmonic or biharmonic",
+    )
     p.add_argument("--image", required=True, type=Path, help="a picture, or a folder of pictures, of any size")
     p.add_argument("--mask", required=True, type=Path, help="its mask, or a folder of masks of the same names")
     p.add_argument("--out", required=True, type=Path, help="the PNG file to write, or a folder for the results")
@@ -61,6 +71,8 @@ def share(text: str) -> float:
 def run(arguments: Namespace) -> int:
     """Fill all pictures and return the number of failures; a failure is reported and the others continue."""
     show = arguments.show is not None
+    if arguments.average and arguments.method:
+        raise UserError("--average chooses the weights of a --checkpoint; leave it out with --method")
     if arguments.at and not show:
         raise UserError("--at chooses pixels for --show attention; add --show attention or leave --at out")
     jobs = find_jobs(arguments.image, arguments.mask, arguments.out, show=show, overwrite=arguments.overwrite)
@@ -70,7 +82,6 @@ def run(arguments: Namespace) -> int:
     if not todo:
         return 0
 
-    from inpaintlab.checkpoints import checkpoint
     from inpaintlab.image import NotFinite
     from inpaintlab.utils.atomic_write import require_writable
     from inpaintlab.utils.device import resolve_device
@@ -80,15 +91,15 @@ def run(arguments: Namespace) -> int:
     folder = arguments.out if arguments.image.is_dir() else todo[0].out.parent
     require_writable(folder, "choose another --out or make it writable")
     device = resolve_device(arguments.device)
-    restored = checkpoint.load(arguments.checkpoint, average=arguments.average, device=device)
-    name, failures = restored.config["name"], []
+    name, generator = _generator(arguments, device)
+    failures = []
     if show:
-        attention_sheet.require(restored.generator, name)
+        attention_sheet.require(generator, name)
     with Bar(f"inpainting with {name}", len(todo), quiet=len(todo) == 1) as bar:
         for done, job in enumerate(todo, 1):
             try:
                 picture, hole = read_job(job, arguments.polarity, arguments.threshold, arguments.at)
-                fill_file(restored.generator, job, picture, hole, device, show, arguments.at)
+                fill_file(generator, job, picture, hole, device, show, arguments.at)
             except Exception as error:
                 sentence = explain(error)
                 if sentence is None:
@@ -99,6 +110,18 @@ def run(arguments: Namespace) -> int:
         print(f"error: {sentence}", file=sys.stderr)
     print(f"{len(todo) - len(failures)} of {len(todo)} written to {arguments.out}")
     return len(failures)
+
+
+def _generator(arguments: Namespace, device: str) -> tuple[str, InpaintingGenerator]:
+    """The name and the generator of the checkpoint or of the fill."""
+    if arguments.method:
+        from inpaintlab.networks.fills import make_fill
+
+        return arguments.method, make_fill(arguments.method)
+    from inpaintlab.checkpoints import checkpoint
+
+    restored = checkpoint.load(arguments.checkpoint, average=arguments.average, device=device)
+    return restored.name, restored.generator
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

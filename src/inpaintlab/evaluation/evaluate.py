@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint, from the options of `inpaintlab evaluate` or from Python."""
+"""Evaluate a checkpoint or a fill without training, from the options of `inpaintlab evaluate` or from Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from inpaintlab.config.plain import to_plain
 from inpaintlab.data.holes.mask_files import POLARITIES
 from inpaintlab.errors import UserError, check_choice
 from inpaintlab.evaluation.results import EvaluationResults
-from inpaintlab.evaluation.run import evaluate_checkpoint
+from inpaintlab.evaluation.run import evaluate_subject
+from inpaintlab.evaluation.subject import untrained
 from inpaintlab.metrics import protocols
 from inpaintlab.utils.device import resolve_device
 
@@ -83,9 +84,15 @@ def evaluate_config(config: DictConfig) -> EvaluationResults:
     Raises:
         FileNotFoundError, UserError: if a file is missing or an option is unknown.
     """
-    if OmegaConf.is_missing(config, "checkpoint"):
-        raise UserError("checkpoint is not set: give it as checkpoint=FILE")
+    if (config.checkpoint is None) == (config.method is None):
+        if config.method is not None:
+            raise UserError("checkpoint and method exclude each other: give one of checkpoint=FILE and method=NAME")
+        raise UserError("checkpoint is not set: give it as checkpoint=FILE, or a fill without training as method=NAME")
     protocols.find(config.evaluation.protocol)
+    return _evaluate_checkpoint(config) if config.method is None else _evaluate_fill(config)
+
+
+def _evaluate_checkpoint(config: DictConfig) -> EvaluationResults:
     device = resolve_device(config.device)
     restored = checkpoints.load(config.checkpoint, average=config.evaluation.average, device=device)
     trained = restored.config["data"]
@@ -96,4 +103,17 @@ def evaluate_config(config: DictConfig) -> EvaluationResults:
         config.data = {**trained, "train_holes": "${masks.train}", "test_holes": "${masks.test}"}
     test = to_plain(config)
     folder = Path(config.out) if config.out else restored.path.parent
-    return evaluate_checkpoint(restored, test, folder, split=config.split, device=device, same_files=True)
+    return evaluate_subject(restored, test, folder, split=config.split, device=device, same_files=True)
+
+
+def _evaluate_fill(config: DictConfig) -> EvaluationResults:
+    subject = untrained(config.method)
+    for group in ("data", "masks"):
+        if config.get(group) is None:
+            raise UserError(f"method={config.method} has no training config that names {group}: give {group}=NAME")
+    if config.evaluation.average:
+        raise UserError(f"method={config.method} has no weights to average: leave evaluation.average out")
+    test = to_plain(config)
+    folder = Path(config.out) if config.out else subject.folder(config.output)
+    device = resolve_device(config.device)
+    return evaluate_subject(subject, test, folder, split=config.split, device=device, same_files=True)

@@ -18,8 +18,8 @@ from inpaintlab.metrics import lpips, protocols
 if TYPE_CHECKING:
     import torch
 
-    from inpaintlab.checkpoints.checkpoint import Restored
     from inpaintlab.data.datamodule import InpaintingData
+    from inpaintlab.evaluation.subject import Subject
     from inpaintlab.metrics.lpips import Lpips
     from inpaintlab.networks.extractors.inception import Inception, InceptionOfTorchvision
 
@@ -88,14 +88,14 @@ def files_digest(pairs: PairSet) -> str:
     return found.hexdigest()[:16]
 
 
-def masks_seen(restored: Restored, test_holes: HoleSource) -> bool | None:
+def masks_seen(subject: Subject, test_holes: HoleSource) -> bool | None:
     """Whether test masks were seen in training; None if this machine cannot tell."""
-    if not any(True for _ in test_holes.mask_files()):  # drawn holes
+    if not subject.file or not any(True for _ in test_holes.mask_files()):  # no training, or drawn holes
         return False
-    if not restored.batches:  # authors' weights, whose training the config does not describe
+    if not subject.batches:  # authors' weights, whose training the config does not describe
         return None
     try:
-        trained = checkpoint.build(restored.config["data"]["train_holes"], "inpaintlab.data.")
+        trained = checkpoint.build(subject.train_holes, "inpaintlab.data.")
         return masks_are_shared(trained, test_holes)
     except OSError:  # the training masks are not on this machine
         return None

@@ -41,9 +41,10 @@ class EvaluationResults:
         pairs: number of pairs of picture and hole.
         pairs_digest: equal for equal pictures and holes in the same order.
         system, name, scale, seed: of the training.
-        batches: length of the training; 0 for authors' weights.
-        checkpoint: name of the file.
-        weights: digest of the generator's weights.
+            A fill without training has its own name as `system` and `name`, no scale, and the seed 0.
+        batches: length of the training; 0 for authors' weights and for a fill.
+        checkpoint: name of the file; "" for a fill.
+        weights: digest of the generator's weights, or of the fill's name and implementation.
         average: whether these are averaged weights.
         protocol: name of the metric protocol, or of several.
         split: "test", "val" or "train".

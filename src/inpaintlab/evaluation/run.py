@@ -1,4 +1,4 @@
-"""Evaluate checkpoints and finished runs; results that are there already are read, not computed again."""
+"""Evaluate checkpoints, finished runs and fills without training; existing results are read, not computed again."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from inpaintlab.data.pairs import PairSet
     from inpaintlab.evaluation.evaluator import Evaluation
     from inpaintlab.evaluation.inputs import MetricNetworks
+    from inpaintlab.evaluation.subject import Subject
+    from inpaintlab.networks.generator import InpaintingGenerator
 
 
-def evaluate_checkpoint(
-    restored: Restored,
+def evaluate_subject(
+    subject: Subject,
     test: dict[str, Any],
     folder: Path,
     *,
@@ -37,7 +39,7 @@ def evaluate_checkpoint(
     """Evaluate and write the results folder; results of the same weights that are there already are only read.
 
     Args:
-        restored: the generator and its training config.
+        subject: the generator and its origin.
         test: plain data with the keys that `config.run_folder.evaluation_key` reads.
         folder: the results go to `folder/evaluation-<key>`.
         label: in front of the progress bar.
@@ -53,8 +55,8 @@ def evaluate_checkpoint(
     if results is not None and same_files and results.files != _files_now(test, split):
         print(f"pictures or masks have changed since {out} was written; evaluating again", flush=True)
         results = None
-    if results is None or results.weights != restored.digest():
-        _evaluate(restored, test, out, split, device, label or f"evaluating {restored.system}")
+    if results is None or results.weights != subject.digest():
+        _evaluate(subject, test, out, split, device, label or f"evaluating {subject.system}")
     results = read_results(out, test["data"].get("manifest") if split == "test" else None)
     assert results is not None
     return results
@@ -75,7 +77,7 @@ def evaluate_run(
     if known is not None:  # a finished run does not change: no need to open its checkpoint
         return known
     device = device or resolve_device(config["trainer"]["accelerator"])
-    return evaluate_checkpoint(_last(config, folder, device), config, folder, device=device, label=label)
+    return evaluate_subject(_last(config, folder, device), config, folder, device=device, label=label)
 
 
 def evaluate_run_together(config: dict[str, Any], folder: Path, *, device: torch.device, rank: int, world: int) -> None:
@@ -104,7 +106,7 @@ def _files_now(test: dict[str, Any], split: str) -> str:
 
 
 def _evaluate(
-    restored: Restored,
+    subject: Subject,
     test: dict[str, Any],
     out: Path,
     split: str,
@@ -119,24 +121,25 @@ def _evaluate(
     networks = inputs.metric_networks(test, device)
     pairs = data.pairs(split)
     if rank == 0:  # before the work, so that an error here does not lose it
-        seen, files = inputs.masks_seen(restored, data.test_holes), inputs.files_digest(pairs)
-    evaluation = _evaluate_pairs(restored, pairs, networks, options, data.workers, device, label, rank, world)
+        seen, files = inputs.masks_seen(subject, data.test_holes), inputs.files_digest(pairs)
+    evaluation = _evaluate_pairs(subject.generator, pairs, networks, options, data.workers, device, label, rank, world)
     if rank:
         return
     if options["seconds"]:
-        evaluation.seconds = evaluator.seconds_per_picture(restored.generator, pairs, device)
+        device = device if subject.file else "cpu"  # on which fills compute
+        evaluation.seconds = evaluator.seconds_per_picture(subject.generator, pairs, device)
     results = EvaluationResults(
         folder=out,
         means=evaluation.means(),
         pairs=len(evaluation.pairs),
         pairs_digest=evaluation.pairs_digest(),
-        system=restored.system,
-        name=restored.config["name"],
-        scale=restored.config["scale"]["name"],
-        seed=restored.config["seed"],
-        batches=restored.batches,
-        checkpoint=restored.path.name,
-        weights=restored.digest(),
+        system=subject.system,
+        name=subject.name,
+        scale=subject.scale,
+        seed=subject.seed,
+        batches=subject.batches,
+        checkpoint=subject.file,
+        weights=subject.digest(),
         average=options["average"],
         protocol=options["protocol"],
         split=split,
@@ -153,7 +156,7 @@ def _evaluate(
 
 
 def _evaluate_pairs(
-    restored: Restored,
+    generator: InpaintingGenerator,
     pairs: PairSet,
     networks: MetricNetworks,
     options: dict[str, Any],
@@ -165,7 +168,7 @@ def _evaluate_pairs(
 ) -> Evaluation:
     with Bar(label, len(range(rank, len(pairs), world)), quiet=rank > 0) as bar:
         return evaluator.evaluate_pairs(
-            restored.generator,
+            generator,
             pairs,
             protocol=options["protocol"],
             more=networks.columns(),

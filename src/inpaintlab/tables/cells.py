@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from inpaintlab.tables.bootstrap import Difference
@@ -11,6 +11,7 @@ from inpaintlab.tables.results import Measured
 from inpaintlab.tables.spec import Metric, Row, Table
 
 # Overrides that keep a run as the paper describes it: where its files are and how the machine computes.
+NOT_COMPARABLE = "not comparable"
 HARMLESS = ("output", "data.root", "data.workers", "masks.root", "trainer", "logger", "weights", "evaluation.keep")
 
 
@@ -21,7 +22,8 @@ class Cell:
     Args:
         published, measured: None if there is no such number.
         against: the paired difference from the reference row, with its interval.
-        origin: of the measured number: "trained here", "authors' weights", or "" if nothing was measured.
+        origin: of the measured number: "trained here", "authors' weights", "no training", or "" if nothing was
+            measured.
         verdict: on the difference from the published number: "as published", "better", "worse", "not comparable", or
             "" if one of the two is missing.
     """
@@ -37,29 +39,41 @@ class Cell:
 
     @property
     def difference(self) -> float | None:
-        """Measured minus published."""
-        if self.measured is None or self.published is None:
+        """Measured minus published; None where the two cannot be compared."""
+        if self.measured is None or self.published is None or self.verdict == NOT_COMPARABLE:
             return None
         return self.measured - self.published
 
 
-def comparisons(table: Table) -> Iterator[Comparison]:
-    """Yield the comparisons with the reference row: in every cell, and over all bins."""
-    for row in table.rows:
+def comparisons(table: Table, rows: Iterable[Row] | None = None) -> Iterator[Comparison]:
+    """Yield the comparisons with the reference row: in every cell, and over all bins.
+
+    Args:
+        rows: that are compared; None takes those of the table.
+    """
+    for row in table.rows if rows is None else rows:
         for metric in table.metrics if table.reference else ():
             for bin in dict.fromkeys((*table.bins, "all")):
                 yield Comparison(row.label, table.reference, metric.key, bin)
 
 
-def cells(table: Table, results: dict[str, Measured], differences: Differences, comparable: bool = False) -> list[Cell]:
+def cells(
+    table: Table,
+    results: Mapping[str, Measured],
+    differences: Differences,
+    comparable: bool = False,
+    rows: Iterable[Row] | None = None,
+) -> list[Cell]:
     """Return all cells, by row, metric and bin.
 
     Args:
+        results: by row label.
         differences: with those of `comparisons`.
         comparable: whether measured numbers are judged against published ones; see `is_comparable`.
+        rows: whose cells are wanted; None takes those of the table.
     """
     found = []
-    for row in table.rows:
+    for row in table.rows if rows is None else rows:
         result = results[row.label]
         for metric in table.metrics:
             for bin in table.bins:
@@ -82,7 +96,7 @@ def _verdict(metric: Metric, measured: float | None, published: float | None, co
     if measured is None or published is None:
         return ""
     if not comparable:
-        return "not comparable"
+        return NOT_COMPARABLE
     gain = (measured - published) * (1 if metric.higher else -1)
     # Published numbers are rounded: half a unit of their last digit is added to the tolerance.
     if abs(gain) <= metric.within + 0.5 * 10**-metric.decimals:

@@ -22,7 +22,9 @@ Differences = Mapping[Comparison, Difference]
 
 
 def compute(results: Mapping[str, Measured], wanted: Iterable[Comparison]) -> Differences:
-    """Return the differences that can be computed: both rows measured picture by picture, with a common seed."""
+    """Return the differences that can be computed: both rows measured picture by picture, with a common
+    seed. Rows that share one training have no difference.
+    """
     samples = {}
     for comparison in dict.fromkeys(wanted):
         values = _samples(results, comparison)
@@ -41,7 +43,8 @@ def _samples(results: Mapping[str, Measured], comparison: Comparison) -> Samples
     base = results[other]
     reference = base.per_picture(metric, bin)
     common = [seed for seed in mine.summaries if seed in base.summaries]
-    if row == other or reference is None or not common:
+    shared = (mine.same_as or row) == (base.same_as or other)
+    if shared or reference is None or not common:
         return None
     places, places_of_base = ([list(of.summaries).index(seed) for seed in common] for of in (mine, base))
     return values[places] - reference[places_of_base]

@@ -25,7 +25,7 @@ AGAINST_HOLE = "psnr"
 def comparisons(results: Mapping[str, Measured]) -> Iterator[Comparison]:
     """Yield what the chart against the size of the hole needs: the mean of each row in each bin."""
     for label, result in results.items():
-        if AGAINST_HOLE in result.values and len(result.bins) > 1:
+        if not result.same_as and AGAINST_HOLE in result.values and len(result.bins) > 1:
             for bin in result.bins:
                 yield Comparison(label, None, AGAINST_HOLE, bin)
 
@@ -76,7 +76,7 @@ def _shares(results: EvaluationResults) -> dict[str, float]:
 
 def _training_curves(results: Mapping[str, Measured]) -> dict[str, dict[str, dict[int, float]]]:
     """What the training of each measured row's first seed logged: row -> metric -> {batches: value}."""
-    firsts = {label: result.first for label, result in results.items()}
+    firsts = {label: result.first for label, result in results.items() if not result.same_as}
     return {label: read_curves(first.folder.parent) for label, first in firsts.items() if first is not None}
 
 
@@ -92,10 +92,13 @@ def _over_batches(
 
 # ---------------------------------------------------------------------- sheets
 def evaluations(table: Table, results: Mapping[str, Measured]) -> dict[str, EvaluationResults]:
-    """Return the first evaluation of each measured row, whose pictures are shown; {} if all rows are one evaluation."""
+    """Return the first evaluation of each measured row with its own training; {} if all rows are one evaluation.
+
+    Their pictures are shown.
+    """
     if table.kind == "protocols":
         return {}
-    firsts = {row.label: results[row.label].first for row in table.rows}
+    firsts = {row.label: results[row.label].first for row in table.rows if not results[row.label].same_as}
     return {label: first for label, first in firsts.items() if first is not None}
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from inpaintlab.evaluation.evaluator import TIMED
 from inpaintlab.evaluation.results import EvaluationResults
 from inpaintlab.metrics import protocols
 from inpaintlab.metrics.fid import ENOUGH
+from inpaintlab.networks.fills import FILLS
 from inpaintlab.tables import consistency
-from inpaintlab.tables.results import AUTHORS, Measured
+from inpaintlab.tables.above import TRIVIAL
+from inpaintlab.tables.claims import SEEDS
+from inpaintlab.tables.results import AUTHORS, NO_TRAINING, Measured
 from inpaintlab.tables.spec import LPIPS, OF_SETS, SECONDS, TRAINING_SECONDS, Table
 from inpaintlab.training.record import RunRecord
 
@@ -27,23 +30,32 @@ def footnotes(
     overrides: Sequence[str] = (),
     *,
     comparable: bool = False,
+    fills: Mapping[str, Measured] | None = None,
 ) -> list[str]:
     """Return one sentence for each condition of the measurement and for each row without numbers.
 
     Args:
         overrides: what was changed from the configs.
         comparable: see `cells.is_comparable`.
+        fills: by label; see `fill_rows.measure_fills`.
     """
     measured = [result for result in results.values() if result.summaries]
     lines: list[str] = []
     if measured:
         lines += _scale(table, scale, overrides, comparable)
         lines += _origins(results)
+        lines += _shared(results)
         lines += _runs(table, results, measured)
     if table.reference and measured:
         lines.append(
             "Against the reference: mean paired difference over pictures and its 95 % bootstrap interval over pictures "
             "and seeds, in bold where it leaves out zero. A single seed does not show how much training varies."
+        )
+    lines += _fills(table, fills or {})
+    if table.claims and measured:
+        lines.append(
+            f"A claim is judged only with at least {SEEDS} seeds, and if all its rows are above "
+            f"{' and '.join(TRIVIAL)} in the claim's metric."
         )
     if table.kind == "parameters":
         lines.append("Counted from the networks of this repository: weights without biases, K = 1000.")
@@ -57,7 +69,8 @@ def _scale(table: Table, scale: str, overrides: Sequence[str], comparable: bool)
     if scale == "demo":
         lines = [
             "Scale `demo`: a few hundred small batches of embedded photographs, which also give the test regions. "
-            "Differences to published numbers say nothing here; rows may be compared with each other."
+            "They say nothing about published numbers, so no difference is printed; rows may be compared with each "
+            "other."
         ]
     changed = [override for override in overrides if not override.startswith("output=")]
     if changed:
@@ -134,6 +147,44 @@ def _origins(results: dict[str, Measured]) -> list[str]:
     """The rows that evaluate the authors' weights."""
     theirs = [label for label, result in results.items() if result.origin == AUTHORS]
     return [f"Not trained here, the authors' weights evaluated: {'; '.join(theirs)}."] if theirs else []
+
+
+def _shared(results: Mapping[str, Measured]) -> list[str]:
+    """The rows that share a training: which row trained it."""
+    groups: dict[str, list[str]] = {}
+    for label, result in results.items():
+        if result.same_as and result.summaries:
+            groups.setdefault(result.same_as, []).append(label)
+    return [
+        f"One training: {'; '.join([first, *labels])}. Their configs are equal at this scale but for their names, so "
+        "these rows compare nothing."
+        for first, labels in groups.items()
+    ]
+
+
+def _fills(table: Table, fills: Mapping[str, Measured]) -> list[str]:
+    """What the rows without training are, how they are read, and the time that they take."""
+    known = {label: measured.first for label, measured in fills.items() if measured.first is not None}
+    lines = [f"{label}: not available: {measured.missing}" for label, measured in fills.items() if measured.missing]
+    if not known:
+        return lines
+    ways = "; ".join(f"{fill.title}, {fill.source}" for fill in FILLS.values() if fill.title in known)
+    lines += [
+        f"Rows under `{NO_TRAINING}`, measured on the same pairs: {ways}.",
+        "`above` names the best of them that a row is better than, by the mean over all pairs. PSNR favours smooth "
+        "fills: published adversarial systems, too, lie near or below harmonic, so read it beside SSIM and the "
+        "pictures.",
+    ]
+    if SECONDS not in {metric.key for metric in table.metrics}:
+        times = ", ".join(f"{label} {results.means['all'][SECONDS]:.2g}" for label, results in known.items())
+        tests = list(known.values())
+        threads = _all(f"{test.conditions.threads}" for test in tests)
+        where = _all(test.timed_on for test in tests)
+        lines.append(
+            f"Seconds per picture without training, one at a time, {where}, {threads} thread(s), median of {TIMED}: "
+            f"{times}."
+        )
+    return lines
 
 
 def _by_network(metric: str, name: str, tests: Sequence[EvaluationResults], measured: Sequence[Measured]) -> str:

@@ -67,13 +67,13 @@ def evaluate_given(config: DictConfig, path: Path, system: str | None, label: st
     Args:
         system: refuse a checkpoint of any other.
     """
-    from inpaintlab.evaluation.run import evaluate_checkpoint
+    from inpaintlab.evaluation.run import evaluate_subject
 
     test = to_plain(config)
     device = resolve_device(test["trainer"]["accelerator"])
     restored = checkpoint.load(path, system=system, device=device)
     folder = Path(test["output"]) / "checkpoints" / f"{path.stem}-{restored.digest()}"
-    results = evaluate_checkpoint(restored, test, folder, device=device, label=label)
+    results = evaluate_subject(restored, test, folder, device=device, label=label)
     of_run = record.RunRecord(
         state=record.FINISHED,
         name=results.name,

@@ -17,7 +17,7 @@ from inpaintlab.evaluation.results import PictureRow, read_per_picture
 from inpaintlab.tables import figures, text_formats
 from inpaintlab.tables.cells import Cell
 from inpaintlab.tables.report import Report
-from inpaintlab.tables.results import Measured
+from inpaintlab.tables.results import NO_TRAINING, Measured
 from inpaintlab.tables.spec import Metric, Row, Table
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -39,8 +39,8 @@ def page(report: Report, charts: Mapping[str, bytes]) -> str:
         "id": table.id,
         "title": table.title,
         "source": table.source,
-        "columns": _columns(table),
-        "rows": [_row(report, row) for row in table.rows],
+        "columns": _columns(report),
+        "rows": [_row(report, row) for row in [*table.rows, *report.fill_rows]],
         "conditions": list(report.footnotes),
         "claims": [text_formats.CLAIM_HEADINGS, *text_formats.claim_lines(report.answers)] if report.answers else [],
         "charts": [{"caption": CAPTIONS[name], "uri": _uri(image, "svg+xml")} for name, image in charts.items()],
@@ -52,7 +52,8 @@ def page(report: Report, charts: Mapping[str, bytes]) -> str:
 
 
 # ---------------------------------------------------------------------- the table
-def _columns(table: Table) -> list[dict[str, Any]]:
+def _columns(report: Report) -> list[dict[str, Any]]:
+    table = report.table
     columns: list[dict[str, Any]] = []
     if table.kind == "comparison":
         columns.append({"kind": "number", "group": "", "heading": "parameters [M]"})
@@ -63,11 +64,13 @@ def _columns(table: Table) -> list[dict[str, Any]]:
             columns.append({"kind": "cell", "group": group, "heading": heading, "higher": metric.higher})
         if text_formats.compared(table, metric):
             columns.append({"kind": "against", "group": group, "heading": f"against {table.reference} [95 %]"})
+        if text_formats.has_marks(report, metric):
+            columns.append({"kind": "above", "group": group, "heading": "above"})
     return columns
 
 
 def _row(report: Report, row: Row) -> dict[str, Any]:
-    table, result = report.table, report.results[row.label]
+    table, result = report.table, report.result(row)
     parameters = result.parameters
     values: list[dict[str, Any]] = []
     if table.kind == "comparison":
@@ -76,7 +79,15 @@ def _row(report: Report, row: Row) -> dict[str, Any]:
         values += [_cell(cell) for cell in report.of_row(row) if cell.metric is metric]
         if text_formats.compared(table, metric):
             values.append(_against(report, row, metric))
-    return {"label": row.label, "values": values, "about": _about(result)}
+        if text_formats.has_marks(report, metric):
+            values.append(_mark(report, row, metric))
+    return {
+        "label": row.label,
+        "remark": report.same_training(row),
+        "is_fill": row.label in report.fills,
+        "values": values,
+        "about": _about(result),
+    }
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
@@ -87,7 +98,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "texts": {
             "measured": text_formats.number(cell.measured, digits),
             "published": text_formats.number(cell.published, digits),
-            "difference": text_formats.number(cell.difference, digits, sign=True),
+            "difference": "" if cell.difference is None else text_formats.number(cell.difference, digits, sign=True),
         },
         "verdict": cell.verdict,
         "origin": cell.origin,
@@ -100,9 +111,17 @@ def _against(report: Report, row: Row, metric: Metric) -> dict[str, Any]:
     return {"value": overall.mean if overall else None, "text": text, "decided": bool(overall and overall.decided)}
 
 
+def _mark(report: Report, row: Row, metric: Metric) -> dict[str, Any]:
+    """Which fills without training a row is above; sorted by their number."""
+    found = None if row.label in report.fills else report.below(row, metric)
+    return {"value": None if found is None else len(found), "text": text_formats.mark(report, row, metric)}
+
+
 def _about(result: Measured) -> str:
     """The conditions of a row, shown when the reader points at its name."""
     first = result.first
+    if first is not None and result.origin == NO_TRAINING:
+        return f"{NO_TRAINING}; protocol {first.protocol}; {first.pairs} pairs ({first.pairs_digest})"
     if first is None or result.record is None:
         return result.missing or "not measured here"
     return (
@@ -113,7 +132,7 @@ def _about(result: Measured) -> str:
 
 
 # ---------------------------------------------------------------------- the pictures
-def _pictures(table: Table, results: dict[str, Measured]) -> dict[str, Any]:
+def _pictures(table: Table, results: Mapping[str, Measured]) -> dict[str, Any]:
     """Every kept picture with the results of the rows that kept it, and each row's best and worst."""
     pictures: dict[str, dict[str, Any]] = {}
     ends = []

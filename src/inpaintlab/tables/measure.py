@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,13 @@ from hydra.utils import get_method
 
 from inpaintlab.checkpoints import pretrained_files
 from inpaintlab.config.compose import compose_config
-from inpaintlab.config.plain import to_plain
+from inpaintlab.config.plain import digest, to_plain
 from inpaintlab.config.run_folder import run_folder
 from inpaintlab.errors import UserError
 from inpaintlab.evaluation.results import EvaluationResults, finished_evaluation
 from inpaintlab.sweep.jobs import BEFORE, DONE, Launcher, run_jobs
 from inpaintlab.tables import wandb_table
+from inpaintlab.tables.cells import is_comparable
 from inpaintlab.tables.given_checkpoints import config_of_given, evaluate_given
 from inpaintlab.tables.results import Measured, by_protocol, fill, with_training_time
 from inpaintlab.tables.spec import SECONDS, TRAINING_SECONDS, Row, Table
@@ -37,6 +38,7 @@ class _Run:
         overrides: of `inpaintlab train`.
         config: composed from them.
         label: in front of progress bars and errors.
+        same_as: label of the row whose training this is; "" if the row has its own.
     """
 
     row: Row
@@ -44,6 +46,7 @@ class _Run:
     overrides: list[str]
     config: DictConfig
     label: str
+    same_as: str = ""
 
     @property
     def folder(self) -> Path:
@@ -79,20 +82,20 @@ def measure(
         return {row.label: Measured() for row in table.rows}
     given = given or {}
     runs = _runs(table, scale, seeds, overrides, given)
-    absent = _ask_for_metrics(table, [run.config for run in runs])
+    absent = ask_for_metrics(table, [run.config for run in runs])
     failed = _launch(table, runs, launcher) if launcher is not None and runs else {}
     results = {row.label: Measured() for row in table.rows}
     for run in runs:
         _measure_run(table, run, results[run.row.label], failed.get(run.folder), train)
     for label, path in given.items():
         config, system = config_of_given(table, scale, overrides, label)
-        absent = _ask_for_metrics(table, [config])
+        absent = ask_for_metrics(table, [config])
         results[label] = evaluate_given(config, path, system, f"{label}, evaluating {path.name}")
     for label, result in results.items():
         if result.summaries:
             result.absent = absent
             fill(result, label)
-    wandb_table.log(table, results)
+    wandb_table.log(table, results, comparable=is_comparable(scale, overrides))
     _require_same_pairs(table, results)
     return by_protocol(table, results[table.rows[0].label]) if table.kind == "protocols" else results
 
@@ -117,10 +120,24 @@ def _runs(
         ]
         label = f"row {number} of {len(jobs)}: {row.label}" + (f", seed {seed}" if len(seeds) > 1 else "")
         runs.append(_Run(row, seed, own, compose_config(own), label))
-    return runs
+    return list(_share_trainings(runs))
 
 
-def _ask_for_metrics(table: Table, configs: Sequence[DictConfig]) -> dict[str, str]:
+def _share_trainings(runs: Sequence[_Run]) -> Iterator[_Run]:
+    """Give runs whose configs are equal but for their names the config, and so the training, of the first of them."""
+    firsts: dict[str, _Run] = {}
+    for run in runs:
+        content = to_plain(run.config)
+        for key in ("name", "logger"):  # the logger's settings name the row
+            del content[key]
+        first = firsts.setdefault(digest(content), run)
+        if first is run:
+            yield run
+        else:
+            yield replace(run, overrides=first.overrides, config=first.config, same_as=first.row.label)
+
+
+def ask_for_metrics(table: Table, configs: Sequence[DictConfig]) -> dict[str, str]:
     """Turn on the table's metrics in the configs; return metric -> why it cannot be measured."""
     absent = {}
     for config in configs:
@@ -138,7 +155,7 @@ def _launch(table: Table, runs: Sequence[_Run], launcher: Launcher) -> dict[Path
     names = table.protocols if isinstance(table.protocols, str) else f"[{','.join(table.protocols)}]"
     asked = [f"evaluation.{metric}={wanted[metric]}" for metric in (*pretrained_files.NETWORKS, SECONDS)]
     test = [f"evaluation.protocol={names}", *asked, "evaluate=true"]
-    jobs = run_jobs([[*run.overrides, *test] for run in runs], launcher)
+    jobs = run_jobs([[*run.overrides, *test] for run in runs if not run.same_as], launcher)
     return {job.folder: job.reason or job.state for job in jobs if job.state not in (DONE, BEFORE)}
 
 
@@ -149,6 +166,7 @@ def _measure_run(table: Table, run: _Run, result: Measured, failure: str | None,
         failure: why the launcher did not finish the run, or None.
         train: whether to train and evaluate if there are no results yet.
     """
+    result.same_as = run.same_as
     try:
         if failure is not None:
             raise UserError(failure)

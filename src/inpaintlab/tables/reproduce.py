@@ -44,6 +44,7 @@ def reproduce(
     """
     from inpaintlab.sweep.jobs import make_launcher
     from inpaintlab.tables import spec
+    from inpaintlab.tables.fill_rows import measure_fills
     from inpaintlab.tables.given_checkpoints import with_given
     from inpaintlab.tables.measure import measure
     from inpaintlab.tables.publish import update_pages
@@ -61,7 +62,8 @@ def reproduce(
     launcher = make_launcher([*how, *rest, f"experiment={table.experiments[0]}", f"scale={scale}"]) if how else None
     folder = require_writable(output_folder(rest) / "tables" / _folder_name(id, scale, rest))
     results = measure(table, scale, seeds, rest, paths, launcher)
-    text = write_table(folder, make_report(table, results, scale, rest), pictures)
+    fills = measure_fills(table, scale, rest, results)
+    text = write_table(folder, make_report(table, results, scale, rest, fills), pictures)
     remember_request(folder, id, scale, seeds, rest, given or {})
     print(f"\n{text}\nwritten to {folder}/table.html, .md, .csv and .tex")
     if publish:
@@ -106,6 +108,7 @@ def _render(table: Table, folder: Path, request: Mapping[str, Any], overrides: S
     Raises:
         UserError: if `folder` holds a table whose results are no longer there.
     """
+    from inpaintlab.tables.fill_rows import measure_fills
     from inpaintlab.tables.given_checkpoints import with_given
     from inpaintlab.tables.measure import measure
     from inpaintlab.tables.report import make_report
@@ -125,7 +128,8 @@ def _render(table: Table, folder: Path, request: Mapping[str, Any], overrides: S
     rows = sum(bool(result.summaries or result.counts) for result in results.values())
     if request and not rows and (folder / "table.csv").exists():
         raise UserError(f"no row is measured below {output_folder(overrides).absolute()}; the table stays as it is")
-    write_table(folder, make_report(table, results, scale, rest))
+    fills = measure_fills(table, scale, rest, results, evaluate=False)
+    write_table(folder, make_report(table, results, scale, rest, fills))
     return f"{rows} of {len(results)} rows measured"
 
 

@@ -18,6 +18,7 @@ from inpaintlab.tables.spec import LPIPS, TRAINING_SECONDS, Table
 from inpaintlab.training.record import RunRecord
 
 AUTHORS = "authors' weights"
+NO_TRAINING = "no training"
 
 Value = TypeVar("Value")
 
@@ -34,6 +35,8 @@ class Measured:
         counts: column -> number of parameters, for tables that count them.
         missing: why there is no number; "" if there is one or none is expected.
         absent: metric -> why this metric is missing.
+        same_as: label of the earlier row whose training this row shares, since their configs are equal but for their
+            names; "" if it has its own.
     """
 
     summaries: dict[int, EvaluationResults] = field(default_factory=dict)
@@ -43,6 +46,7 @@ class Measured:
     counts: dict[str, float] = field(default_factory=dict)
     missing: str = ""
     absent: dict[str, str] = field(default_factory=dict)
+    same_as: str = ""
 
     @property
     def first(self) -> EvaluationResults | None:
@@ -51,9 +55,11 @@ class Measured:
 
     @property
     def origin(self) -> str:
-        """Where the weights come from: "trained here", "authors' weights", or "" if nothing was measured."""
-        if not self.summaries:
+        """Where the weights come from: "trained here", "authors' weights", "no training", or "" if not measured."""
+        if self.first is None:
             return ""
+        if not self.first.checkpoint:
+            return NO_TRAINING
         return "trained here" if self.record is not None and self.record.batches else AUTHORS
 
     @property

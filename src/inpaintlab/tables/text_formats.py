@@ -1,15 +1,15 @@
-"""The printed forms of a report: Markdown, CSV and LaTeX."""
+"""The printed forms of a report: Markdown and LaTeX."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from inpaintlab.tables.above import NONE_BELOW
 from inpaintlab.tables.bootstrap import Difference
-from inpaintlab.tables.cells import Cell
+from inpaintlab.tables.cells import NOT_COMPARABLE, Cell
 from inpaintlab.tables.claims import Answer
+from inpaintlab.tables.results import NO_TRAINING
 from inpaintlab.tables.spec import Metric, Row, Table
 
 if TYPE_CHECKING:
@@ -32,21 +32,36 @@ def headings(report: Report) -> list[str]:
             if compared(table, metric):
                 columns.append(f"{metric.label} against {table.reference}, all bins [95 %]")
         else:
-            columns += [f"{metric.label}{unit} published", "measured", "difference"]
+            columns += [f"{metric.label}{unit} published", "measured"]
+            if has_differences(report):
+                columns.append("difference")
             if _has_intervals(report) and compared(table, metric):
                 columns.append(f"{metric.label} against {table.reference} [95 %]")
+        if has_marks(report, metric):
+            columns.append(f"{metric.label} above")
     return columns
 
 
 def lines(report: Report) -> list[list[str]]:
-    """Return the cells as text, a list per row."""
-    return [[row.label, *_parameters(report, row), *_numbers(report, row)] for row in report.table.rows]
+    """Return the cells of the table's rows as text, a list per row."""
+    return [_line(report, row) for row in report.table.rows]
+
+
+def fill_lines(report: Report) -> list[list[str]]:
+    """Return the cells of the fills without training as text, a list per fill."""
+    return [_line(report, row) for row in report.fill_rows]
+
+
+def _line(report: Report, row: Row) -> list[str]:
+    remark = report.same_training(row)
+    label = f"{row.label} ({remark})" if remark else row.label
+    return [label, *_parameters(report, row), *_numbers(report, row)]
 
 
 def _parameters(report: Report, row: Row) -> list[str]:
     if not _has_parameters(report.table):
         return []
-    parameters = report.results[row.label].parameters
+    parameters = report.result(row).parameters
     return [f"{parameters / 1e6:.3f} M" if parameters else NONE]
 
 
@@ -62,22 +77,50 @@ def _numbers(report: Report, row: Row) -> list[str]:
         elif several:
             text.append(_several(cell, measured, published, distance))
         else:
-            text += [published, measured, distance]
+            text += [published, measured, *([distance] if has_differences(report) else [])]
             if _has_intervals(report) and compared(table, cell.metric):
                 text.append(interval(row, digits, cell.against, table.reference))
         if several and cell.bin == table.bins[-1] and compared(table, cell.metric):
             text.append(interval(row, digits, report.overall(row, cell.metric), table.reference))
+        if cell.bin == table.bins[-1] and has_marks(report, cell.metric):
+            text.append(mark(report, row, cell.metric))
     return text
+
+
+def mark(report: Report, row: Row, metric: Metric, bin: str = "all") -> str:
+    """Return the best fill without training that a row is above, "none" if it is above none of them.
+
+    The text is empty for the fills themselves, and a dash for a row that was not measured.
+    """
+    if row.label in report.fills:
+        return ""
+    found = report.below(row, metric, bin)
+    if found is None:
+        return NONE
+    known = [measured for measured in report.fills.values() if measured.mean(metric.key, bin) is not None]
+    if not found:
+        return NONE_BELOW
+    return f"{found[0]} (all)" if len(found) == len(known) else found[0]
+
+
+def has_marks(report: Report, metric: Metric) -> bool:
+    """Return whether the metric has a column that says which fills without training a row is above."""
+    return any(report.below(row, metric) is not None for row in report.table.rows)
+
+
+def has_differences(report: Report) -> bool:
+    """Return whether measured numbers are held against published ones."""
+    return report.comparable or report.table.kind != "comparison"
 
 
 def _texts(report: Report, cell: Cell) -> tuple[str, str, str]:
     """The published number, the measured one, and their difference with its verdict."""
     digits = cell.metric.decimals
     measured = number(cell.measured, digits)
-    if cell.measured is None and cell.metric.key in report.results[cell.row.label].absent:
+    if cell.measured is None and cell.metric.key in report.result(cell.row).absent:
         measured = NOT_AVAILABLE
     distance = number(cell.difference, digits, sign=True)
-    if cell.verdict not in ("", "not comparable"):
+    if cell.verdict not in ("", NOT_COMPARABLE):
         distance += f", {cell.verdict}"
     return number(cell.published, digits), measured, distance
 
@@ -87,7 +130,7 @@ def _several(cell: Cell, measured: str, published: str, distance: str) -> str:
     if cell.published is None:
         return measured
     if cell.measured is not None:
-        return f"{measured} ({published}; {distance})"
+        return f"{measured} ({published}; {distance})" if cell.difference is not None else f"{measured} ({published})"
     return f"({published})" if measured == NONE else f"{measured} ({published})"
 
 
@@ -138,11 +181,15 @@ def markdown(report: Report) -> str:
     """Return the table as Markdown, readable on a terminal too, with its footnotes and the checked claims below."""
     table = report.table
     text = [f"**{table.id}: {table.title}** ({table.source})", ""]
-    text += [*grid(headings(report), lines(report)), ""]
+    head, body = headings(report), lines(report)
+    if report.fills:
+        body += [[f"**{NO_TRAINING}**", *[""] * (len(head) - 1)], *fill_lines(report)]
+    text += [*grid(head, body), ""]
     if table.kind == "parameters":
         text += ["Cells: counted (printed).", ""]
     elif len(table.bins) > 1:
-        text += ["Cells: measured (published; difference); in brackets alone: published, not measured here.", ""]
+        held = "published; difference" if has_differences(report) else "published"
+        text += [f"Cells: measured ({held}); in brackets alone: published, not measured here.", ""]
     text += [f"- {line}" for line in report.footnotes]
     if report.answers:
         text += ["", *grid(CLAIM_HEADINGS, claim_lines(report.answers))]
@@ -164,11 +211,18 @@ def grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
 def latex(report: Report) -> str:
     """Return the table for a paper (package booktabs), with its footnotes as comments."""
     table, head = report.table, headings(report)
-    rows = [" & ".join(map(_escape, line)) + r" \\" for line in (head, *lines(report))]
+    first, *rows = [_latex_line(line) for line in (head, *lines(report))]
+    if report.fills:
+        rows += [r"\midrule", rf"\multicolumn{{{len(head)}}}{{l}}{{\emph{{{NO_TRAINING}}}}} \\"]
+        rows += [_latex_line(line) for line in fill_lines(report)]
     comments = [f"% {table.id}: {table.title} ({table.source})", *(f"% {line}" for line in report.footnotes)]
     begin = rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}"
-    text = [*comments, begin, r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"]
+    text = [*comments, begin, r"\toprule", first, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
     return "\n".join(text) + "\n"
+
+
+def _latex_line(line: Sequence[str]) -> str:
+    return " & ".join(map(_escape, line)) + r" \\"
 
 
 def _escape(text: str) -> str:
@@ -185,51 +239,6 @@ def _escape(text: str) -> str:
     ):
         text = text.replace(plain, tex)
     return rf"\textbf{{{text}}}" if bold else text
-
-
-def as_csv(report: Report) -> str:
-    """Return one line per cell, with the conditions of its measurement."""
-    records = [_record(report, cell) for cell in report.cells]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
-
-
-def _record(report: Report, cell: Cell) -> dict[str, Any]:
-    result, against = report.results[cell.row.label], cell.against
-    first = result.first
-    return {
-        "table": report.table.id,
-        "row": cell.row.label,
-        "experiment": cell.row.experiment or "",
-        "metric": cell.metric.key,
-        "bin": cell.bin,
-        "published": _text(cell.published),
-        "measured": _text(cell.measured),
-        "difference": _text(cell.difference),
-        "origin": cell.origin,
-        "verdict": cell.verdict,
-        "tolerance": _text(cell.metric.within) if cell.verdict else "",
-        "reference": report.table.reference if against else "",
-        "against_reference": _text(against.mean if against else None),
-        "low": _text(against.low if against else None),
-        "high": _text(against.high if against else None),
-        "scale": report.scale if cell.measured is not None else "",
-        "protocol": first.protocol if first else "",
-        "data": f"{first.pictures} {first.split} {first.size} px" if first else "",
-        "seeds": " ".join(map(str, result.summaries)),
-        "pairs": first.pairs if first else "",
-        "pairs_digest": first.pairs_digest if first else "",
-        "parameters": result.parameters or "",
-        "commit": first.conditions.commit if first else "",
-        "missing": result.missing or result.absent.get(cell.metric.key, ""),
-    }
-
-
-def _text(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
 
 
 def compared(table: Table, metric: Metric) -> bool:

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from inpaintlab.tables import figures, html_page, text_formats
+from inpaintlab.tables import csv_format, figures, html_page, text_formats
 from inpaintlab.tables.report import Report
 from inpaintlab.tables.spec import Table
 from inpaintlab.utils.atomic_write import replacing, write_text
@@ -26,7 +26,7 @@ def write_table(folder: Path, report: Report, chosen: Sequence[int] = ()) -> str
     charts = figures.charts(report.table, report.results, report.differences)
     text = text_formats.markdown(report)
     write_text(folder / "table.md", text)
-    write_text(folder / "table.csv", text_formats.as_csv(report))
+    write_text(folder / "table.csv", csv_format.as_csv(report))
     write_text(folder / "table.tex", text_formats.latex(report))
     embedded = {name: line_chart.encode(figure, "svg") for name, figure in charts.items()}
     write_text(folder / "table.html", html_page.page(report, embedded))
