@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -88,12 +89,28 @@ def evaluate_config(config: DictConfig) -> EvaluationResults:
     protocols.find(config.evaluation.protocol)
     device = resolve_device(config.device)
     restored = checkpoints.load(config.checkpoint, average=config.evaluation.average, device=device)
-    trained = restored.config["data"]
-    OmegaConf.set_struct(config, False)
-    if config.get("masks") is None:
-        config.masks = {"train": trained["train_holes"], "test": trained["test_holes"]}
-    if config.get("data") is None:
-        config.data = {**trained, "train_holes": "${masks.train}", "test_holes": "${masks.test}"}
-    test = to_plain(config)
+    test = _with_trained_data(config, restored.config["data"])
     folder = Path(config.out) if config.out else restored.path.parent
     return evaluate_checkpoint(restored, test, folder, split=config.split, device=device, same_files=True)
+
+
+def _with_trained_data(config: DictConfig, trained: dict[str, Any]) -> dict[str, Any]:
+    """Return the evaluation's config as plain data, with the data of the training where the user gives none.
+
+    The training's config comes from the checkpoint, that is, perhaps from a stranger. It is never part of a config
+    whose references are resolved, and its `scan_cache`, a file to be written, is left out.
+    """
+    OmegaConf.set_struct(config, False)
+    own_masks, own_data = config.get("masks") is not None, config.get("data") is not None
+    if not own_masks:
+        config.masks = {"train": None, "test": None}  # the data of the user's choice refer to them
+    test = to_plain(config)
+    holes = {"train_holes": "train", "test_holes": "test"}
+    if not own_data:
+        pictures = {key: value for key, value in trained["pictures"].items() if key != "scan_cache"}
+        test["data"] = {**trained, "pictures": pictures}
+        if own_masks:
+            test["data"] |= {name: test["masks"][part] for name, part in holes.items()}
+    elif not own_masks:
+        test["data"] |= {name: trained[name] for name in holes if test["data"].get(name) is None}
+    return test
