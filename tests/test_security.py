@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import random
+import tarfile
 import zipfile
 from collections.abc import Callable
 from copy import deepcopy
@@ -17,13 +19,17 @@ from tiny_checkpoint import HOLES, tiny_config, tiny_lbam
 
 from inpaintlab.checkpoints import checkpoint, content, weight_files
 from inpaintlab.checkpoints.stored_config import build
+from inpaintlab.commands import inpaint
 from inpaintlab.config.compose import compose_config
 from inpaintlab.data.datamodule import InpaintingData
 from inpaintlab.data.holes.box import Box
 from inpaintlab.data.holes.source import HoleSource
+from inpaintlab.data_preparation import archives
 from inpaintlab.errors import UserError
 from inpaintlab.evaluation.evaluate import evaluate_config
 from inpaintlab.training.run import run_training
+from inpaintlab.utils import atomic_write, printable, progress
+from inpaintlab.utils.process import explain
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -342,3 +348,115 @@ def test_an_encrypted_archive_is_refused_in_a_sentence(good: Path, tmp_path: Pat
         path.write_bytes(data)
         with pytest.raises(UserError, match="is encrypted"):
             weight_files.read(path, checkpoint.read_plain)
+
+
+@pytest.mark.parametrize("kind", ["bomb", "encrypted", "outside", "link"])
+def test_hostile_archives_of_pictures_write_nothing(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "SLACK", 10**5)
+    path, into = tmp_path / f"{kind}.zip", tmp_path / "into"
+    if kind == "link":
+        path = path.with_suffix(".tar")
+        with tarfile.open(path, "w") as tape:
+            for name, target in (("a.png", "/etc/passwd"), ("b", "..")):
+                member = tarfile.TarInfo(name)
+                member.type, member.linkname = tarfile.SYMTYPE, target
+                tape.addfile(member)
+            member = tarfile.TarInfo("b/c.txt")
+            member.size = 3
+            tape.addfile(member, io.BytesIO(b"abc"))
+        archives.unpack(path, into, {})
+        assert not (tmp_path / "c.txt").exists()
+        assert not any(found.is_symlink() for found in into.rglob("*"))
+        return
+    name = "../a.txt" if kind == "outside" else "a.txt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.writestr(name, bytes(10**6) if kind == "bomb" else b"abc")
+    if kind == "encrypted":
+        data = path.read_bytes()
+        for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+            at = data.find(mark) + place
+            data = data[:at] + bytes([data[at] | 1]) + data[at + 1 :]
+        path.write_bytes(data)
+    words = {"bomb": "would unpack to more than", "encrypted": "is encrypted", "outside": "would be written elsewhere"}
+    with pytest.raises(UserError, match=words[kind]):
+        archives.unpack(path, into, {})
+    assert not [found for found in tmp_path.rglob("*") if found.is_file() and found != path]
+
+
+# ---------------------------------------------------------------------- links
+def test_no_link_below_the_output_folder_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "real")  # the user's own link
+    out = atomic_write.require_writable(tmp_path / "out")
+    (out / "planted").symlink_to(tmp_path / "victim")
+    atomic_write.write_text(out / "folder" / "a.txt", "a")
+    assert (tmp_path / "real" / "folder" / "a.txt").read_text() == "a"
+    for place in (out / "planted" / "a.txt", out / "planted" / "deeper" / "a.txt"):
+        with pytest.raises(UserError, match="is a link below the output folder"):
+            atomic_write.write_text(place, "a")
+    with pytest.raises(UserError, match="is a link below the output folder"):
+        atomic_write.require_writable(out / "planted", below=out)
+    assert not list((tmp_path / "victim").iterdir())
+
+
+def test_a_link_in_place_of_a_file_is_replaced_or_refused(tmp_path: Path) -> None:
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    (tmp_path / "a.txt").symlink_to(victim)
+    (tmp_path / ".lock").symlink_to(victim)
+    atomic_write.write_text(tmp_path / "a.txt", "a")
+    assert not (tmp_path / "a.txt").is_symlink()
+    with pytest.raises(UserError, match="is a link, which is not followed"), atomic_write.locked(tmp_path / ".lock"):
+        pass
+    assert victim.read_text() == "mine"
+
+
+def test_an_evaluation_does_not_follow_a_link_beside_a_checkpoint(good: Path, tmp_path: Path) -> None:
+    results: Any = evaluate(good, tmp_path / "out")
+    name = results.folder.name
+    (tmp_path / "sent").mkdir()
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "sent" / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(UserError, match="is a link below the output folder"):
+        evaluate(good, tmp_path / "sent")
+    assert not list((tmp_path / "victim").iterdir())
+
+
+# ---------------------------------------------------------------------- names
+NAME = "a\nerror: b\x1b[31m\u202e<script>$\\input{x}|&%\x07"
+
+
+def test_names_reach_no_output_as_they_are() -> None:
+    for shown in (printable.printable(NAME), printable.markdown(NAME), printable.latex(NAME)):
+        assert shown.isprintable()
+    assert printable.printable("M\u00fcller \u2013 \u6f22 10 %") == "M\u00fcller \u2013 \u6f22 10 %"
+    assert "\\<script>" in printable.markdown(NAME)
+    assert "\\|" in printable.markdown(NAME)
+    assert r"\$\textbackslash{}input\{x\}" in printable.latex(NAME)
+
+
+def test_errors_and_progress_escape_names(capsys: pytest.CaptureFixture[str]) -> None:
+    for error in (UserError(f"no {NAME}"), FileNotFoundError(f"no {NAME}")):
+        sentence = explain(error)
+        assert sentence is not None
+        assert sentence.isprintable()
+    assert explain(UserError("two lines:", f"  {NAME}")) == "two lines:\n" + printable.printable(f"  {NAME}")
+    with progress.Bar(NAME, 2) as bar:
+        bar.update(2, NAME)
+    assert all(line.isprintable() and line.startswith("a\\n") for line in capsys.readouterr().err.splitlines())
+
+
+def test_a_strange_file_name_is_escaped_by_a_command(
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "x\nerror: all pictures lost\x1b[2J.png"
+    picture.write_bytes(b"no picture")
+    Image.new("L", (8, 8), 255).save(tmp_path / "mask.png")
+    words = [f"--checkpoint={good}", f"--image={picture}", f"--mask={tmp_path / 'mask.png'}"]
+    with pytest.raises(SystemExit):
+        inpaint.main([*words, f"--out={tmp_path / 'out.png'}"])
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown
+    assert "\nerror: all pictures lost" not in shown
+    assert "x\\nerror: all pictures lost\\x1b[2J.png" in shown

@@ -17,6 +17,7 @@ from inpaintlab.checkpoints import weight_files
 from inpaintlab.checkpoints.stored_config import build, require_plain, shown
 from inpaintlab.errors import UserError
 from inpaintlab.networks.generator import InpaintingGenerator
+from inpaintlab.utils.printable import printable
 
 KEY, AVERAGE = contents.KEY, contents.AVERAGE
 FORMAT = 2  # format 1, before version 0.2.0, has other class paths in its config
@@ -203,5 +204,5 @@ def newest(folder: str | Path, warn: Callable[[str], object] = print) -> Path | 
                 read(path)
                 return path
             except UserError as error:
-                warn(f"{error}; trying the previous checkpoint instead, if there is one")
+                warn(f"{printable(error)}; trying the previous checkpoint instead, if there is one")
     return None

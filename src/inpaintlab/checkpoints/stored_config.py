@@ -16,7 +16,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from inpaintlab.errors import UserError
+from inpaintlab.errors import UnknownChoice, UserError
 from inpaintlab.utils.printable import printable
 
 Kind = TypeVar("Kind")
@@ -106,6 +106,8 @@ def build(config: object, kind: type[Kind], place: str, **given: object) -> Kind
     values = {name: _value(hints.get(name), value, f"{place}.{name}") for name, value in arguments.items()}
     try:
         return constructor(**values, **given)
+    except UnknownChoice as error:
+        raise UnknownChoice(f"{place}: {error}") from error
     except (UserError, OSError):
         raise
     except Exception as error:  # the constructor's own, for values that it does not accept

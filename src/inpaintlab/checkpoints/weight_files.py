@@ -115,8 +115,10 @@ def _tensorflow(prefix: Path) -> dict[str, Tensor]:
     try:
         train: Any = importlib.import_module("tensorflow").train
     except ImportError:
-        how = HOW_TO_CONVERT.format(prefix)
-        raise UserError(f"{prefix} is a TensorFlow checkpoint, and tensorflow is not installed; {how}") from None
+        first, *more = HOW_TO_CONVERT.format(prefix).split("\n")
+        raise UserError(
+            f"{prefix} is a TensorFlow checkpoint, and tensorflow is not installed; {first}", *more
+        ) from None
     reader = train.load_checkpoint(str(prefix))
     return {name: torch.as_tensor(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()}
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from inpaintlab.checkpoints import checkpoint as checkpoints
 from inpaintlab.config.compose import compose_config
-from inpaintlab.config.plain import to_plain
+from inpaintlab.config.plain import to_plain, without_hydra
 from inpaintlab.data.holes.mask_files import POLARITIES
 from inpaintlab.errors import UserError, check_choice
 from inpaintlab.evaluation.results import EvaluationResults
@@ -100,7 +100,7 @@ def _with_trained_data(config: DictConfig, trained: dict[str, Any]) -> dict[str,
     The training's config comes from the checkpoint, that is, perhaps from a stranger. It is never part of a config
     whose references are resolved, and its `scan_cache`, a file to be written, is left out.
     """
-    OmegaConf.set_struct(config, False)
+    config = without_hydra(config)  # a copy, since the caller may evaluate with it again
     own_masks, own_data = config.get("masks") is not None, config.get("data") is not None
     if not own_masks:
         config.masks = {"train": None, "test": None}  # the data of the user's choice refer to them

@@ -15,6 +15,10 @@ from inpaintlab.tables.spec import Metric, Row, Table
 if TYPE_CHECKING:
     from inpaintlab.tables.report import Report
 
+from inpaintlab.utils.printable import latex as as_latex
+from inpaintlab.utils.printable import markdown as safe
+from inpaintlab.utils.printable import printable
+
 NONE = "\u2013"
 NOT_AVAILABLE = "not available"
 CLAIM_HEADINGS = ["claim", "metric", "gain in print", "gain measured [95 %]", "answer"]
@@ -137,13 +141,13 @@ def _gain_measured(one: Answer) -> str:
 def markdown(report: Report) -> str:
     """Return the table as Markdown, readable on a terminal too, with its footnotes and the checked claims below."""
     table = report.table
-    text = [f"**{table.id}: {table.title}** ({table.source})", ""]
+    text = [f"**{safe(table.id)}: {safe(table.title)}** ({safe(table.source)})", ""]
     text += [*grid(headings(report), lines(report)), ""]
     if table.kind == "parameters":
         text += ["Cells: counted (printed).", ""]
     elif len(table.bins) > 1:
         text += ["Cells: measured (published; difference); in brackets alone: published, not measured here.", ""]
-    text += [f"- {line}" for line in report.footnotes]
+    text += [f"- {safe(line)}" for line in report.footnotes]
     if report.answers:
         text += ["", *grid(CLAIM_HEADINGS, claim_lines(report.answers))]
     return "\n".join(text) + "\n"
@@ -151,6 +155,7 @@ def markdown(report: Report) -> str:
 
 def grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a Markdown table, padded; all columns but the first are aligned to the right."""
+    head, body = list(map(safe, head)), [list(map(safe, line)) for line in body]
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
 
     def join(line: Sequence[str]) -> str:
@@ -165,25 +170,25 @@ def latex(report: Report) -> str:
     """Return the table for a paper (package booktabs), with its footnotes as comments."""
     table, head = report.table, headings(report)
     rows = [" & ".join(map(_escape, line)) + r" \\" for line in (head, *lines(report))]
-    comments = [f"% {table.id}: {table.title} ({table.source})", *(f"% {line}" for line in report.footnotes)]
+    comments = [f"{table.id}: {table.title} ({table.source})", *report.footnotes]
     begin = rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}"
-    text = [*comments, begin, r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"]
+    text = [
+        *(f"% {printable(line)}" for line in comments),
+        begin,
+        r"\toprule",
+        rows[0],
+        r"\midrule",
+        *rows[1:],
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
     return "\n".join(text) + "\n"
 
 
 def _escape(text: str) -> str:
     """Text for LaTeX; bold if it is bold in Markdown."""
     bold = text.startswith("**")
-    text = text.strip("*")
-    for plain, tex in (
-        ("\\", r"\textbackslash{}"),
-        ("&", r"\&"),
-        ("%", r"\%"),
-        ("_", r"\_"),
-        ("#", r"\#"),
-        (NONE, "--"),
-    ):
-        text = text.replace(plain, tex)
+    text = as_latex(text.strip("*"))
     return rf"\textbf{{{text}}}" if bold else text
 
 
