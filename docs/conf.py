@@ -32,6 +32,7 @@ docs/tables
 docs/python-api
 experiments/dashboards
 docs/speed
+docs/security
 ```
 
 ```{toctree}

@@ -80,7 +80,7 @@ def test_a_strangers_config_builds_only_our_networks(saved: Path, tmp_path: Path
     content = torch.load(saved, weights_only=True)
     content[checkpoint.KEY]["config"]["model"]["generator"] = {"_target_": target, "command": "false"}
     torch.save(content, tmp_path / "evil.ckpt")
-    with pytest.raises(UserError, match=f"names {target}; only classes of inpaintlab.networks"):
+    with pytest.raises(UserError, match=f"model.generator names '{target}'; expected a class of InpaintingGenerator"):
         checkpoint.load(tmp_path / "evil.ckpt")
 
 
@@ -121,5 +121,5 @@ def test_a_config_that_names_another_network_is_refused(saved: Path) -> None:
     content = torch.load(saved, weights_only=True)
     content[checkpoint.KEY]["config"]["model"]["generator"] = {"_target_": "inpaintlab.networks.lbam.Discriminator"}
     torch.save(content, saved)
-    with pytest.raises(UserError, match="model.generator names Discriminator, not a generator"):
+    with pytest.raises(UserError, match="model.generator names 'inpaintlab.networks.lbam.Discriminator'; expected a"):
         checkpoint.load(saved)

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from omegaconf import DictConfig
 from PIL import Image
+from tiny_checkpoint import tiny_lbam
 
-from inpaintlab.checkpoints import checkpoint as checkpoints
 from inpaintlab.commands import evaluate as evaluate_command
 from inpaintlab.commands import inpaint
-from inpaintlab.networks import lbam
 from inpaintlab.networks.fills import FILLS
 from inpaintlab.training.run import run_training
 
@@ -157,13 +155,7 @@ def test_wrong_input_is_one_sentence_and_writes_nothing(
 @pytest.fixture
 def lbam_checkpoint(tmp_path: Path) -> Path:
     """A tiny untrained LBAM."""
-    torch.manual_seed(0)
-    weights = {f"generator.{name}": value for name, value in lbam.Generator(width=0.125).state_dict().items()}
-    generator = {"_target_": "inpaintlab.networks.lbam.Generator", "width": 0.125}
-    config = {"name": "tiny LBAM", "system": "lbam", "model": {"generator": generator}}
-    path = tmp_path / "lbam.ckpt"
-    torch.save({checkpoints.KEY: checkpoints.describe(config, {}), "state_dict": weights, "batches_done": 0}, path)
-    return path
+    return tiny_lbam(tmp_path / "lbam.ckpt")
 
 
 def test_attention_is_shown_beside_a_result_that_stays_the_same(lbam_checkpoint: Path, tmp_path: Path) -> None:

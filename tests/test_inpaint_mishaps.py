@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from test_inpaint import call
+from tiny_checkpoint import tiny_lbam
 
 from inpaintlab.batch import Output
 from inpaintlab.checkpoints import checkpoint as checkpoints
@@ -26,19 +27,6 @@ from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.utils.process import explain
 
 SIDE = 128
-
-
-def tiny_lbam(path: Path, value: float | None = None) -> Path:
-    """An untrained LBAM; with a value, all its weights are that."""
-    torch.manual_seed(0)
-    state = lbam.Generator(width=0.125).state_dict()
-    if value is not None:
-        state = {name: torch.full_like(v, value) if v.is_floating_point() else v for name, v in state.items()}
-    weights = {f"generator.{name}": v for name, v in state.items()}
-    generator = {"_target_": "inpaintlab.networks.lbam.Generator", "width": 0.125}
-    config = {"name": "tiny LBAM", "system": "lbam", "model": {"generator": generator}}
-    torch.save({checkpoints.KEY: checkpoints.describe(config, {}), "state_dict": weights, "batches_done": 0}, path)
-    return path
 
 
 def write(path: Path, picture: Image.Image | None = None) -> Path:
@@ -180,7 +168,11 @@ def test_a_threshold_that_divides_nothing(tmp_path: Path, capsys: pytest.Capture
         (("inpaintlab", "system"), "inpaintlab.system"),
         (
             ("inpaintlab", "config"),
-            "inpaintlab.config.name, inpaintlab.config.model.generator._target_",
+            "inpaintlab.config.seed, inpaintlab.config.data.pairs_seed, inpaintlab.config.data.geometry.size, "
+            "inpaintlab.config.name, "
+            "inpaintlab.config.scale.name, inpaintlab.config.model.generator._target_, "
+            "inpaintlab.config.data._target_, inpaintlab.config.data.pictures, inpaintlab.config.data.train_holes, "
+            "inpaintlab.config.data.test_holes",
         ),
         (("inpaintlab", "config", "model", "generator"), "inpaintlab.config.model.generator._target_"),
     ],
@@ -203,12 +195,12 @@ def test_checkpoints_with_nonsense_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has checkpoint format None; this version reads format 2"):
         checkpoints.load(path)
     torch.save(content | {"state_dict": dict.fromkeys(content["state_dict"], 1)}, path)
-    with pytest.raises(UserError, match=r"do not fit inpaintlab\.networks\.lbam; no tensor: "):
+    with pytest.raises(UserError, match=r"state_dict\.generator\.\S+ must be a tensor, got 1$"):
         checkpoints.load(path)
     content[checkpoints.KEY]["config"]["model"]["generator"] = {"_target_": "inpaintlab.networks.nothing.Generator"}
     torch.save(content, path)
     with pytest.raises(
-        UserError, match=r"the checkpoint's config names inpaintlab\.networks\.nothing\.Generator; only"
+        UserError, match=r"lbam.ckpt: model.generator names 'inpaintlab\.networks\.nothing\.Generator'; expected a"
     ):
         checkpoints.load(path)
 

@@ -7,7 +7,17 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """The input is wrong. The message says what was given, what is accepted and what to do."""
+    """The input is wrong. The message says what was given, what is accepted and what to do.
+
+    Args:
+        sentence: the message.
+        more: further lines of it. A line break inside `sentence`, from the name of a file for example, is printed
+            escaped, so that no file can add a line to what a program says.
+    """
+
+    def __init__(self, sentence: str = "", *more: str) -> None:
+        super().__init__("\n".join((sentence, *more)))
+        self.lines = (sentence, *more)
 
 
 class UnknownChoice(UserError):

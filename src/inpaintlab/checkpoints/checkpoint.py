@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from inpaintlab.checkpoints import content as contents
 from inpaintlab.checkpoints import weight_files
+from inpaintlab.checkpoints.stored_config import build, require_plain, shown
 from inpaintlab.errors import UserError
 from inpaintlab.networks.generator import InpaintingGenerator
+from inpaintlab.utils.printable import printable
 
-KEY = "inpaintlab"  # the entry of a checkpoint with {"format", "system", "config", "conditions"}
-AVERAGE = "generator_average"  # the entry with the averaged weights, if the run kept them
+KEY, AVERAGE = contents.KEY, contents.AVERAGE
 FORMAT = 2  # format 1, before version 0.2.0, has other class paths in its config
-REQUIRED = (  # entries beside the weights
-    ("batches_done",),
-    (KEY, "system"),
-    (KEY, "config", "name"),
-    (KEY, "config", "model", "generator", "_target_"),
-)
+LARGEST_MULTIPLE = 1024  # of a generator's input; pictures are padded to multiples
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
@@ -81,40 +79,42 @@ class Restored:
 
 
 def describe(config: Mapping[str, Any], conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of the entry `KEY` of a checkpoint."""
+    """Return the content of the entry `KEY` of a checkpoint.
+
+    Raises:
+        UserError: if the config holds what `load` would refuse.
+    """
+    require_plain(config, "the config")
     return {"format": FORMAT, "system": config["system"], "config": dict(config), "conditions": dict(conditions)}
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Return the content of a checkpoint of this package.
+    """Return the content of a checkpoint of this package, checked as `content.check` does.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        UserError: if the file is damaged, another kind of file, of another format, or lacks a required entry.
+        UserError: if the file is damaged, another kind of file, of another format, or lacks a required entry, or if
+            an entry is wrong.
     """
-    path = Path(path).expanduser()
+    found = _of_this_format(Path(path).expanduser())
+    contents.check(found, str(path))
+    return found
+
+
+def _of_this_format(path: Path) -> dict[str, Any]:
+    """Return the unchecked entries of a checkpoint of the present format."""
     content = read_plain(path)
     if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
         found = ", ".join(sorted(map(str, content))[:8]) if isinstance(content, dict) else type(content).__name__
         raise UserError(f"{path} is not a checkpoint of inpaintlab: it holds {found} and no entry {KEY!r}")
-    given = _at(content, (KEY, "format"))
+    given = contents.at(content, (KEY, "format"))
     if given == 1:
         raise UserError(
             f"{path} was made before version 0.2.0; checkpoints and runs of earlier versions cannot be loaded: train "
             "again, or import the authors' weights again"
         )
-    if given != FORMAT:
-        raise UserError(f"{path} has checkpoint format {given}; this version reads format {FORMAT}")
-    missing = [".".join(place) for place in REQUIRED if _at(content, place) is None]
-    if missing:
-        raise UserError(f"{path} is an incomplete checkpoint: missing {', '.join(missing)}")
-    return content
-
-
-def _at(content: object, place: Sequence[str]) -> object:
-    """Return the value at a path of keys in nested mappings, or None."""
-    for key in place:
-        content = content.get(key) if isinstance(content, Mapping) else None
+    if type(given) is not int or given != FORMAT:
+        raise UserError(f"{path} has checkpoint format {shown(given)}; this version reads format {FORMAT}")
     return content
 
 
@@ -138,23 +138,43 @@ def load(
         FileNotFoundError: if there is no such file.
         UserError: if the file cannot be used; entries that are missing, unknown or of another shape are listed.
     """
-    content = read(path)
-    about = content[KEY]
-    if system is not None and about["system"] != system:
-        raise UserError(f"{path} is a checkpoint of {about['system']}, not of {system}")
-    generator = build(about["config"]["model"]["generator"], "inpaintlab.networks.")
-    if not isinstance(generator, InpaintingGenerator):
-        raise UserError(f"{path}: the config's model.generator names {type(generator).__qualname__}, not a generator")
-    prefix = "generator."
-    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+    content = contents.check(_of_this_format(Path(path).expanduser()), str(path))
+    if system is not None and content.system != system:
+        raise UserError(f"{path} is a checkpoint of {content.system}, not of {system}")
+    weights = content.weights
     if average:
-        if AVERAGE not in content:
+        if content.average is None:
             raise UserError(
                 f"{path} has no averaged weights; train with trainer.average=0.999, for example, to get them"
             )
-        weights = content[AVERAGE]
+        weights = content.average
+    try:
+        generator = _generator(content.config["model"]["generator"], weights, str(path))
+    except UserError as error:
+        raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     load_exactly(generator, weights, str(path))
-    return Restored(generator.eval().to(device), about["system"], about["config"], content["batches_done"], Path(path))
+    return Restored(generator.eval().to(device), content.system, content.config, content.batches, Path(path))
+
+
+def _generator(config: Mapping[str, Any], weights: Mapping[str, Tensor], source: str) -> InpaintingGenerator:
+    """Return the generator of a config that fits the weights; the memory is allocated after the shapes are compared."""
+    with torch.device("meta"), _WithoutDraws():
+        outline = build(config, InpaintingGenerator, "model.generator")
+    if not 0 < outline.multiple <= LARGEST_MULTIPLE:
+        raise UserError(
+            f"model.generator needs pictures of multiples of {outline.multiple}; at most {LARGEST_MULTIPLE} is accepted"
+        )
+    _require_fit(outline, weights, source, str)
+    return build(config, InpaintingGenerator, "model.generator")
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leaves out the random initialisation, which has no effect on the meta device but takes seconds to import."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_, nn.init.kaiming_uniform_, nn.init.kaiming_normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def load_exactly(
@@ -170,6 +190,14 @@ def load_exactly(
         UserError: listing the entries that are missing, unknown, not tensors, or of another shape, by their names in
             `weights`.
     """
+    names = _require_fit(module, weights, source, called)
+    module.load_state_dict({names[theirs]: weight for theirs, weight in weights.items()})
+
+
+def _require_fit(
+    module: nn.Module, weights: Mapping[str, Tensor], source: str, called: Callable[[str], str]
+) -> dict[str, str]:
+    """Return the names of the module's entries by their names in `weights`; arguments and errors as `load_exactly`."""
     state = module.state_dict()
     names = {called(name): name for name in state}
     own = {theirs: state[name] for theirs, name in names.items()}
@@ -185,41 +213,12 @@ def load_exactly(
     }
     if any(wrong.values()):
         lines = [
-            f"{kind}: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
-            for kind, names in wrong.items()
-            if names
+            f"{kind}: {', '.join(entries[:8])}{', ...' if len(entries) > 8 else ''}"
+            for kind, entries in wrong.items()
+            if entries
         ]
         raise UserError(f"the weights in {source} do not fit {type(module).__module__}; " + "; ".join(lines))
-    module.load_state_dict({names[theirs]: weight for theirs, weight in weights.items()})
-
-
-def build(config: Any, *allowed: str) -> Any:
-    """Instantiate a config that was read from a file.
-
-    The file may come from a stranger and name any callable of any package, or reach one through a module of ours that
-    imports it. So a target must be a class, and the module that defines it must start with one of `allowed`.
-
-    Raises:
-        UserError: for any other target.
-    """
-    from hydra.utils import get_object, instantiate
-
-    def targets(node: Any) -> list[str]:
-        if isinstance(node, Mapping):
-            here = [str(node["_target_"])] if "_target_" in node else []
-            return here + [t for child in node.values() for t in targets(child)]
-        return [t for child in node for t in targets(child)] if isinstance(node, (list, tuple)) else []
-
-    for target in targets(config):
-        try:
-            found = get_object(target) if target.startswith(allowed) else None
-        except (ImportError, ValueError):  # no such object
-            found = None
-        if not isinstance(found, type) or not found.__module__.startswith(allowed):
-            raise UserError(
-                f"the checkpoint's config names {target}; only classes of {', '.join(allowed)}* are built from a file"
-            )
-    return instantiate(config, _convert_="all")
+    return names
 
 
 def newest(folder: str | Path, warn: Callable[[str], object] = print) -> Path | None:
@@ -231,5 +230,5 @@ def newest(folder: str | Path, warn: Callable[[str], object] = print) -> Path | 
                 read(path)
                 return path
             except UserError as error:
-                warn(f"{error}; trying the previous checkpoint instead, if there is one")
+                warn(f"{printable(error)}; trying the previous checkpoint instead, if there is one")
     return None

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inpaintlab.data.files.lists import printable
 from inpaintlab.data.pairing import PROTOCOLS
 from inpaintlab.errors import UserError, check_choice
 from inpaintlab.utils.atomic_write import require_writable, write_text
+from inpaintlab.utils.printable import printable
 from inpaintlab.utils.process import run_program
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from inpaintlab.errors import UserError
 from inpaintlab.utils.atomic_write import replacing, require_writable
+from inpaintlab.utils.printable import printable
 from inpaintlab.utils.process import run_program
 
 
@@ -105,8 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"written to {parsed.out}: the generator of {parsed.system} with the weights of {parsed.file.name}")
         if ignored:
             more = ", ..." if len(ignored) > 4 else ""
-            print(
-                f"ignored: {len(ignored)} entries that do not belong to the generator: {', '.join(ignored[:4])}{more}"
-            )
+            names = printable(", ".join(ignored[:4]))
+            print(f"ignored: {len(ignored)} entries that do not belong to the generator: {names}{more}")
 
     run_program(program)

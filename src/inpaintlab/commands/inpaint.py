@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from inpaintlab.commands.inpaint_files import fill_file, find_jobs, read_job
 from inpaintlab.errors import UserError
+from inpaintlab.utils.printable import printable
 from inpaintlab.utils.process import explain, run_program
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def run(arguments: Namespace) -> int:
                 sentence = explain(error)
                 if sentence is None:
                     raise
-                failures.append(f"{job.image}: {sentence}" if isinstance(error, NotFinite) else sentence)
+                failures.append(f"{printable(job.image)}: {sentence}" if isinstance(error, NotFinite) else sentence)
             bar.update(done)
     for sentence in failures:
         print(f"error: {sentence}", file=sys.stderr)

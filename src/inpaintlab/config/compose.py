@@ -75,7 +75,7 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
-        raise UserError(str(error)) from None
+        raise UserError(*str(error).splitlines()) from None
 
 
 def group_options(group: str) -> list[str]:
@@ -100,7 +100,7 @@ def _explained(program: str, error: Exception, overrides: Sequence[Override]) ->
         key = override.get_key_element()
         if not _is_group(override) and key not in known and not key.startswith(("+", "~", "hydra")):
             return UserError(f"the config has no key {key}{did_you_mean(key, known)}")
-    return UserError(str(error))
+    return UserError(*str(error).splitlines())
 
 
 # ---------------------------------------------------------------------- checking

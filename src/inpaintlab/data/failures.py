@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 from inpaintlab.errors import UserError
+from inpaintlab.utils.printable import printable
 
 NAMED = 20  # files that are named, as they fail and again in the summary
 TOLERATED = 10  # failures that never stop a run, however short it is
@@ -59,12 +60,13 @@ class Failures:
             self.failed += 1
             for reason in lines.split("\n"):
                 if reason not in self.reasons and len(self.reasons) < NAMED:
-                    print(f"replaced in the training: {reason}", file=sys.stderr, flush=True)
+                    print(f"replaced in the training: {printable(reason)}", file=sys.stderr, flush=True)
                 self.reasons[reason] = self.reasons.get(reason, 0) + 1
         if self.failed > max(TOLERATED, self.share * self.samples):
             raise UserError(
-                f"{self.summary()}\nThat is more than data.max_failed={self.share:g} allows: repair the files "
-                "(`inpaintlab data verify` names all of them) or allow more"
+                *self.summary().split("\n"),
+                f"That is more than data.max_failed={self.share:g} allows: repair the files "
+                "(`inpaintlab data verify` names all of them) or allow more",
             )
 
     def summary(self) -> str:
@@ -73,7 +75,7 @@ class Failures:
             return ""
         often = sorted(self.reasons.items(), key=lambda item: -item[1])
         lines = [f"{self.failed} of {self.samples} samples could not be read and were replaced by others:"]
-        lines += [f"  {reason}{f' ({count} times)' if count > 1 else ''}" for reason, count in often[:NAMED]]
+        lines += [f"  {printable(reason)}{f' ({count} times)' if count > 1 else ''}" for reason, count in often[:NAMED]]
         if len(often) > NAMED:
             lines.append(f"  and {len(often) - NAMED} more files")
         return "\n".join(lines)

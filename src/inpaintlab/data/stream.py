@@ -127,7 +127,9 @@ def _first(make: Callable[[int], T]) -> tuple[T, list[str]]:
         except (BadPicture, OSError) as error:
             failed.append(str(error).replace("\n", " "))
     reasons = list(dict.fromkeys(failed))
-    raise BadPicture(f"all {ATTEMPTS} attempts to read a training sample failed:\n  " + "\n  ".join(reasons[:NAMED]))
+    raise BadPicture(
+        f"all {ATTEMPTS} attempts to read a training sample failed:", *(f"  {reason}" for reason in reasons[:NAMED])
+    )
 
 
 class Stream(Sampler[list[Key]]):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, TypedDict
 from torch.utils.data import Dataset
 
 from inpaintlab.config.compose import compose_config
-from inpaintlab.data.files.lists import printable
 from inpaintlab.data.pairs import PIXELS, Pair, PairSet, differences, digest, read_manifest, write_manifest
 from inpaintlab.data.workers import loader
 from inpaintlab.errors import UserError
 from inpaintlab.utils.atomic_write import write_text
+from inpaintlab.utils.printable import printable
 from inpaintlab.utils.progress import Bar
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ def unpacked(source: NamedSet, out: Path, again: Callable[[Path], NamedSet]) -> 
     if not found:
         return source
     _refuse(source.root, out, {"set": type(source).__name__, "options": source.options})
-    into = require_writable(out / ORIGINAL, REMEDY)
+    into = require_writable(out / ORIGINAL, REMEDY, below=out)
     for path in into.iterdir():  # a link would lead the unpacked files into the folder of the originals
         if path.is_symlink():
             path.unlink()

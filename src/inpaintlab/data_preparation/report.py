@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from inpaintlab.data.files.lists import printable
+from inpaintlab.utils.printable import printable
 
 SHOWN = 20  # lines under each heading on the terminal
 
@@ -53,7 +53,7 @@ class Report(Findings):
             lines += [f"    {line}" for line in about[:shown]]
             if shown is not None and len(about) > shown:
                 lines.append(f"    and {len(about) - shown} more; --report FILE writes all of them")
-        return printable("\n".join(lines))
+        return "\n".join(map(printable, lines))
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from inpaintlab.checkpoints import checkpoint as checkpoints
 from inpaintlab.config.compose import compose_config
-from inpaintlab.config.plain import to_plain
+from inpaintlab.config.plain import to_plain, without_hydra
 from inpaintlab.data.holes.mask_files import POLARITIES
 from inpaintlab.errors import UserError, check_choice
 from inpaintlab.evaluation.results import EvaluationResults
@@ -95,13 +96,7 @@ def evaluate_config(config: DictConfig) -> EvaluationResults:
 def _evaluate_checkpoint(config: DictConfig) -> EvaluationResults:
     device = resolve_device(config.device)
     restored = checkpoints.load(config.checkpoint, average=config.evaluation.average, device=device)
-    trained = restored.config["data"]
-    OmegaConf.set_struct(config, False)
-    if config.get("masks") is None:
-        config.masks = {"train": trained["train_holes"], "test": trained["test_holes"]}
-    if config.get("data") is None:
-        config.data = {**trained, "train_holes": "${masks.train}", "test_holes": "${masks.test}"}
-    test = to_plain(config)
+    test = _with_trained_data(config, restored.config["data"])
     folder = Path(config.out) if config.out else restored.path.parent
     return evaluate_subject(restored, test, folder, split=config.split, device=device, same_files=True)
 
@@ -117,3 +112,25 @@ def _evaluate_fill(config: DictConfig) -> EvaluationResults:
     folder = Path(config.out) if config.out else subject.folder(config.output)
     device = resolve_device(config.device)
     return evaluate_subject(subject, test, folder, split=config.split, device=device, same_files=True)
+
+
+def _with_trained_data(config: DictConfig, trained: dict[str, Any]) -> dict[str, Any]:
+    """Return the evaluation's config as plain data, with the data of the training where the user gives none.
+
+    The training's config comes from the checkpoint, that is, perhaps from a stranger. It is never part of a config
+    whose references are resolved, and its `scan_cache`, a file to be written, is left out.
+    """
+    config = without_hydra(config)  # a copy, since the caller may evaluate with it again
+    own_masks, own_data = config.get("masks") is not None, config.get("data") is not None
+    if not own_masks:
+        config.masks = {"train": None, "test": None}  # the data of the user's choice refer to them
+    test = to_plain(config)
+    holes = {"train_holes": "train", "test_holes": "test"}
+    if not own_data:
+        pictures = {key: value for key, value in trained["pictures"].items() if key != "scan_cache"}
+        test["data"] = {**trained, "pictures": pictures}
+        if own_masks:
+            test["data"] |= {name: test["masks"][part] for name, part in holes.items()}
+    elif not own_masks:
+        test["data"] |= {name: trained[name] for name in holes if test["data"].get(name) is None}
+    return test

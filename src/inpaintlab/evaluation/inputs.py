@@ -7,9 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hydra.errors import InstantiationException
-
-from inpaintlab.checkpoints import checkpoint, pretrained_files
+from inpaintlab.checkpoints import pretrained_files
+from inpaintlab.checkpoints.stored_config import build
 from inpaintlab.data.holes.overlap import masks_are_shared
 from inpaintlab.data.holes.source import HoleSource
 from inpaintlab.data.pairs import PairSet
@@ -65,7 +64,9 @@ def metric_networks(test: dict[str, Any], device: str | torch.device = "cpu") ->
 
 def build_data(test: dict[str, Any]) -> InpaintingData:
     """The data of an evaluation, without the training masks, which may be missing on this machine."""
-    return checkpoint.build(test["data"] | {"train_holes": None}, "inpaintlab.data.")
+    from inpaintlab.data.datamodule import InpaintingData
+
+    return build(test["data"], InpaintingData, "data", train_holes=None)
 
 
 def require_inputs(test: dict[str, Any]) -> None:
@@ -95,11 +96,7 @@ def masks_seen(subject: Subject, test_holes: HoleSource) -> bool | None:
     if not subject.batches:  # authors' weights, whose training the config does not describe
         return None
     try:
-        trained = checkpoint.build(subject.train_holes, "inpaintlab.data.")
+        trained = build(subject.train_holes, HoleSource, "data.train_holes")  # type: ignore[type-abstract]
         return masks_are_shared(trained, test_holes)
     except OSError:  # the training masks are not on this machine
         return None
-    except InstantiationException as error:  # Hydra's, around the exception of the mask source
-        if isinstance(error.__cause__, OSError):
-            return None
-        raise

@@ -165,7 +165,7 @@ def _picture_row(line: dict[str, str]) -> PictureRow:
 
 def write_results(results: EvaluationResults, evaluation: Evaluation) -> None:
     """Write the folder; `metrics.json` comes last, so its presence means that the evaluation is complete."""
-    folder = require_writable(results.folder)
+    folder = require_writable(results.folder, below=results.folder.parent)
     write_manifest(folder / MANIFEST, evaluation.pairs)
     _write_per_picture(
         folder / PER_PICTURE,

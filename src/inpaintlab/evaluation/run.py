@@ -115,7 +115,7 @@ def _evaluate(
     rank: int = 0,
     world: int = 1,
 ) -> None:
-    require_writable(out)
+    require_writable(out, below=out.parent)
     data = inputs.build_data(test)
     options = test["evaluation"]
     networks = inputs.metric_networks(test, device)

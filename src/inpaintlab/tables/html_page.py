@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from inpaintlab.tables.cells import Cell
 from inpaintlab.tables.report import Report
 from inpaintlab.tables.results import NO_TRAINING, Measured
 from inpaintlab.tables.spec import Metric, Row, Table
+from inpaintlab.utils.printable import printable
 
 TEMPLATE = Path(__file__).with_name("page.html")
 CAPTIONS = {
@@ -41,14 +43,14 @@ def page(report: Report, charts: Mapping[str, bytes]) -> str:
         "source": table.source,
         "columns": _columns(report),
         "rows": [_row(report, row) for row in [*table.rows, *report.fill_rows]],
-        "conditions": list(report.footnotes),
+        "conditions": list(map(printable, report.footnotes)),
         "claims": [text_formats.CLAIM_HEADINGS, *text_formats.claim_lines(report.answers)] if report.answers else [],
         "charts": [{"caption": CAPTIONS[name], "uri": _uri(image, "svg+xml")} for name, image in charts.items()],
         **_pictures(table, report.results),
     }
     # No tag may begin inside a script; JSON can write "<" as an escape.
     text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
-    return TEMPLATE.read_text().replace("@TITLE@", f"{table.id}: {table.title}").replace("@CONTENT@", text)
+    return TEMPLATE.read_text().replace("@TITLE@", escape(f"{table.id}: {table.title}")).replace("@CONTENT@", text)
 
 
 # ---------------------------------------------------------------------- the table
@@ -86,7 +88,7 @@ def _row(report: Report, row: Row) -> dict[str, Any]:
         "remark": report.same_training(row),
         "is_fill": row.label in report.fills,
         "values": values,
-        "about": _about(result),
+        "about": printable(_about(result)),
     }
 
 
@@ -155,7 +157,7 @@ def _pictures(table: Table, results: Mapping[str, Measured]) -> dict[str, Any]:
 def _picture(folder: Path, number: str, row: PictureRow) -> dict[str, Any]:
     """A kept picture without results."""
     return {
-        "name": row.picture,
+        "name": printable(row.picture),
         "bin": row.bin,
         "share": row.hole_share,
         "truth": _file(folder / f"{number}-truth.png"),

@@ -60,7 +60,8 @@ def reproduce(
         if any(o.partition("=")[0] == key for o in rest):
             raise UserError(f"{key}= cannot be overridden for a table: {instead}")
     launcher = make_launcher([*how, *rest, f"experiment={table.experiments[0]}", f"scale={scale}"]) if how else None
-    folder = require_writable(output_folder(rest) / "tables" / _folder_name(id, scale, rest))
+    output = output_folder(rest)
+    folder = require_writable(output / "tables" / _folder_name(id, scale, rest), below=output)
     results = measure(table, scale, seeds, rest, paths, launcher)
     fills = measure_fills(table, scale, rest, results)
     text = write_table(folder, make_report(table, results, scale, rest, fills), pictures)
@@ -80,7 +81,7 @@ def render_all(overrides: Sequence[str] = ()) -> None:
     from inpaintlab.utils.process import explain
 
     output = output_folder(overrides)
-    require_writable(output / "tables")
+    require_writable(output / "tables", below=output)
     entries = []
     for id in spec.known():
         made = list(read_requests(output, id))

@@ -15,6 +15,10 @@ from inpaintlab.tables.spec import Metric, Row, Table
 if TYPE_CHECKING:
     from inpaintlab.tables.report import Report
 
+from inpaintlab.utils.printable import latex as as_latex
+from inpaintlab.utils.printable import markdown as safe
+from inpaintlab.utils.printable import printable
+
 NONE = "\u2013"
 NOT_AVAILABLE = "not available"
 CLAIM_HEADINGS = ["claim", "metric", "gain in print", "gain measured [95 %]", "answer"]
@@ -180,7 +184,7 @@ def _gain_measured(one: Answer) -> str:
 def markdown(report: Report) -> str:
     """Return the table as Markdown, readable on a terminal too, with its footnotes and the checked claims below."""
     table = report.table
-    text = [f"**{table.id}: {table.title}** ({table.source})", ""]
+    text = [f"**{safe(table.id)}: {safe(table.title)}** ({safe(table.source)})", ""]
     head, body = headings(report), lines(report)
     if report.fills:
         body += [[f"**{NO_TRAINING}**", *[""] * (len(head) - 1)], *fill_lines(report)]
@@ -190,7 +194,7 @@ def markdown(report: Report) -> str:
     elif len(table.bins) > 1:
         held = "published; difference" if has_differences(report) else "published"
         text += [f"Cells: measured ({held}); in brackets alone: published, not measured here.", ""]
-    text += [f"- {line}" for line in report.footnotes]
+    text += [f"- {safe(line)}" for line in report.footnotes]
     if report.answers:
         text += ["", *grid(CLAIM_HEADINGS, claim_lines(report.answers))]
     return "\n".join(text) + "\n"
@@ -198,6 +202,7 @@ def markdown(report: Report) -> str:
 
 def grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a Markdown table, padded; all columns but the first are aligned to the right."""
+    head, body = list(map(safe, head)), [list(map(safe, line)) for line in body]
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
 
     def join(line: Sequence[str]) -> str:
@@ -215,9 +220,10 @@ def latex(report: Report) -> str:
     if report.fills:
         rows += [r"\midrule", rf"\multicolumn{{{len(head)}}}{{l}}{{\emph{{{NO_TRAINING}}}}} \\"]
         rows += [_latex_line(line) for line in fill_lines(report)]
-    comments = [f"% {table.id}: {table.title} ({table.source})", *(f"% {line}" for line in report.footnotes)]
+    comments = [f"{table.id}: {table.title} ({table.source})", *report.footnotes]
     begin = rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}"
-    text = [*comments, begin, r"\toprule", first, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+    text = [*(f"% {printable(line)}" for line in comments), begin]
+    text += [r"\toprule", first, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
     return "\n".join(text) + "\n"
 
 
@@ -228,16 +234,7 @@ def _latex_line(line: Sequence[str]) -> str:
 def _escape(text: str) -> str:
     """Text for LaTeX; bold if it is bold in Markdown."""
     bold = text.startswith("**")
-    text = text.strip("*")
-    for plain, tex in (
-        ("\\", r"\textbackslash{}"),
-        ("&", r"\&"),
-        ("%", r"\%"),
-        ("_", r"\_"),
-        ("#", r"\#"),
-        (NONE, "--"),
-    ):
-        text = text.replace(plain, tex)
+    text = as_latex(text.strip("*"))
     return rf"\textbf{{{text}}}" if bold else text
 
 

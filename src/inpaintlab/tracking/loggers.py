@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 from inpaintlab.errors import UserError
 from inpaintlab.utils.atomic_write import write_text
+from inpaintlab.utils.printable import printable
 from inpaintlab.utils.process import first_process
 
 RUN_ID = Path("wandb") / "id"  # in the folder of a run, so that a resumed run stays one run on W&B's dashboard
@@ -37,7 +38,7 @@ def make(config: dict[str, Any], folder: Path, run_config: dict[str, Any], facts
         loggers.append(CSVLogger(folder, name="csv", flush_logs_every_n_steps=1))
     if config["wandb"]:
         options = dict(config["wandb"])
-        options["name"] = options["name"] or f"{run_config['name']}/seed{run_config['seed']}"
+        options["name"] = options["name"] or printable(f"{run_config['name']}/seed{run_config['seed']}")
         kind = str(run_config["data"]["pictures"]["_target_"]).rpartition(".")[2]
         options["tags"] = [run_config["system"], run_config["scale"]["name"], kind, *options["tags"]]
         loggers.append(_wandb(options, folder, {**run_config, **facts}))
@@ -61,6 +62,7 @@ def log_results(
         folder: of the run.
         name: of the table.
     """
+    rows = [[printable(value) if isinstance(value, str) else value for value in row] for row in rows]
     shown = folder / "wandb" / f"results-{name}.txt"
     text = "\n".join("\t".join(map(str, row)) for row in (columns, *rows)) + "\n"
     if not (folder / RUN_ID).exists() or (shown.exists() and shown.read_text() == text):

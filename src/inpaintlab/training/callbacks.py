@@ -58,6 +58,8 @@ class Checkpoints(pl.Callback):
         """Write a checkpoint under a temporary name, rename the last one to the previous one, and this one to last."""
         last = self.folder / checkpoint.LAST
         temporary = self.folder / f".{checkpoint.LAST}.new"
+        if trainer.is_global_zero:
+            temporary.unlink(missing_ok=True)  # also a link, which would be followed
         trainer.save_checkpoint(temporary)  # in all processes; the first one writes
         if trainer.is_global_zero:
             if last.exists():

@@ -51,7 +51,7 @@ def run_training(config: DictConfig, label: str = "training") -> Path:
     if run_record.finished_run(folder):
         print(f"{folder}: finished already")
     else:
-        require_writable(folder)
+        require_writable(folder, below=str(config.output))
         lock = locked(folder / ".lock", what=str(folder)) if first_process() else nullcontext()
         with lock:
             _train(config, plain, folder, label)

@@ -10,27 +10,38 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from inpaintlab.errors import UnknownChoice, UserError
+from inpaintlab.utils.printable import printable
 
 MENDABLE = (UserError, FileNotFoundError, PermissionError)
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # requests to stop; SLURM sends one of the last two
 
 
 def explain(error: BaseException) -> str | None:
-    """The sentence to print for an error that the user can correct, or None for any other error."""
+    """The sentence to print for an error that the user can correct, or None for any other error.
+
+    Control characters, which names of files may hold, are escaped.
+    """
+    if isinstance(error, UserError) and not _is_from_worker(error):
+        return "\n".join(map(printable, error.lines))
     if isinstance(error, MENDABLE):
-        return _own_words(error)
+        return printable(_own_words(error))
     cause = error.__cause__
     if type(error).__name__ == "InstantiationException" and isinstance(cause, (ValueError, TypeError, OSError)):
         where = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
-        complete = isinstance(cause, MENDABLE) and not isinstance(cause, UnknownChoice)  # it says where by itself
-        return f"{where}: {cause}" if where and not complete else str(cause)
+        if isinstance(cause, MENDABLE) and not isinstance(cause, UnknownChoice):  # it says where by itself
+            return explain(cause)
+        return printable(f"{where}: {cause}" if where else cause)
     return None
+
+
+def _is_from_worker(error: BaseException) -> bool:
+    return str(error).startswith(f"Caught {type(error).__name__} in DataLoader worker")
 
 
 def _own_words(error: BaseException) -> str:
     """The message without the traceback that torch puts before it when the error comes from a worker process."""
     text, name = str(error), type(error).__name__
-    return text.rpartition(f"{name}: ")[2].strip() if text.startswith(f"Caught {name} in DataLoader worker") else text
+    return text.rpartition(f"{name}: ")[2].strip() if _is_from_worker(error) else text
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from inpaintlab.utils.printable import printable
+
 LINE_EVERY = 10.0  # seconds between two lines without a terminal
 
 
@@ -23,15 +25,24 @@ class Bar:
     """
 
     def __init__(self, label: str, total: int, done: int = 0, *, quiet: bool = False) -> None:
-        self.label, self.total, self.done, self.quiet = label, total, done, quiet
+        self.label = printable(label)
+        self.total, self.done, self.quiet = total, done, quiet
         self._first, self._start, self._last = done, time.monotonic(), time.monotonic()
         self._live = sys.stderr.isatty() and not quiet
         if self._live:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._progress = Progress(
-                *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True)
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
             )
-            self._task = self._progress.add_task(label, total=total, completed=done, note="")
+            self._progress = Progress(
+                *columns,
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+                console=Console(stderr=True),
+            )
+            self._task = self._progress.add_task(self.label, total=total, completed=done, note="")
 
     def __enter__(self) -> Bar:
         if self._live:
@@ -48,7 +59,7 @@ class Bar:
 
     def update(self, done: int, note: str = "") -> None:
         """Show that `done` steps are done in total, and `note` after them."""
-        self.done = done
+        self.done, note = done, printable(note)
         if self._live:
             self._progress.update(self._task, completed=done, note=note)
             return

@@ -12,6 +12,7 @@ from inpaintlab.data.files.images import BadPicture, find_bad
 from inpaintlab.data.files.items import Files
 from inpaintlab.data.files.lists import Names
 from inpaintlab.errors import UserError, check_choice
+from inpaintlab.utils.printable import printable
 
 
 class Folder:
@@ -104,12 +105,13 @@ class Folder:
         bad = dict(find_bad([self.root / name for name in names], self.scan_cache))
         if not bad:
             return names
-        shown = lists.printable("\n  ".join(list(bad.values())[:10]))
+        shown = [f"  {reason}" for reason in list(bad.values())[:10]]
         if self.on_broken == "refuse":
             raise BadPicture(
-                f"{len(bad)} of {len(names)} pictures do not decode:\n  {shown}\n"
-                "Repair or remove them, or leave them out with data.pictures.on_broken=skip."
+                f"{len(bad)} of {len(names)} pictures do not decode:",
+                *shown,
+                "Repair or remove them, or leave them out with data.pictures.on_broken=skip.",
             )
         self.skipped |= bad
-        print(f"left out {len(bad)} of {len(names)} pictures that do not decode:\n  {shown}")
+        print(f"left out {len(bad)} of {len(names)} pictures that do not decode:", *map(printable, shown), sep="\n")
         return Names(name for name in names if self.root / name not in bad)

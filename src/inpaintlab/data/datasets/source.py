@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from inpaintlab.data.files.items import Item
 from inpaintlab.errors import UserError
@@ -14,6 +14,7 @@ PREPARED, STARTED = "prepared.json", "preparing.json"  # written by `inpaintlab 
 PREVIEWS = 64  # training pictures that stand in for a missing validation split
 
 
+@runtime_checkable
 class PictureSource(Protocol):
     """The interface of a source of pictures, as the data module uses it."""
 

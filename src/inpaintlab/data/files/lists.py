@@ -67,11 +67,6 @@ class Names(Sequence[str]):
         return self._buffer.nbytes + self._ends.nbytes
 
 
-def printable(text: str) -> str:
-    """Return the text with non-UTF-8 bytes of file names escaped as \\udcXX, which a terminal would refuse."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 def is_picture(name: str) -> bool:
     """Whether a file name has the suffix of a picture, in upper or lower case, and is not hidden."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
