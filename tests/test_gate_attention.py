@@ -21,10 +21,17 @@ LAYERS: list[Callable[[int], nn.Module]] = [
 ]
 
 
+def randomised(layer: nn.Module) -> nn.Module:
+    """Give all parameters random values, because MSA-Net's layers start as the identity."""
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return layer
+
+
 @pytest.mark.parametrize("build", LAYERS)
 def test_shape_stays_and_samples_do_not_mix(build: Callable[[int], nn.Module]) -> None:
     torch.manual_seed(0)
-    layer, features = build(8), torch.randn(3, 8, 6, 10)
+    layer, features = randomised(build(8)), torch.randn(3, 8, 6, 10)
     together = layer(features)
     assert together.shape == features.shape
     alone = torch.cat([layer(sample[None]) for sample in features])
@@ -34,7 +41,7 @@ def test_shape_stays_and_samples_do_not_mix(build: Callable[[int], nn.Module]) -
 @pytest.mark.parametrize("build", LAYERS)
 def test_gradient_agrees_with_finite_differences(build: Callable[[int], nn.Module]) -> None:
     torch.manual_seed(1)
-    layer = build(4).double()
+    layer = randomised(build(4)).double()
     features = torch.randn(1, 4, 4, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layer, (features,))
 
@@ -43,7 +50,7 @@ def test_gradient_agrees_with_finite_differences(build: Callable[[int], nn.Modul
 def test_weights_are_per_channel_or_per_position(build: Callable[[int], nn.Module]) -> None:
     torch.manual_seed(2)
     features = torch.rand(1, 4, 5, 5) + 0.5
-    weights = build(4)(features) / features
+    weights = randomised(build(4))(features) / features
     if "Spatial" in build.__name__:  # type: ignore[attr-defined]
         torch.testing.assert_close(weights, weights[:, :1].expand_as(weights))
     else:
@@ -51,7 +58,7 @@ def test_weights_are_per_channel_or_per_position(build: Callable[[int], nn.Modul
 
 
 def test_fusing_spatial_attention_reads_deep_maximum_and_average_maps() -> None:
-    layer = gates.FusingSpatialAttention(4)
+    layer = gates.FusingSpatialAttention(4, gate="sigmoid")
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     with torch.no_grad():
@@ -75,12 +82,14 @@ def test_augmented_channel_attention_adds_both_branches() -> None:
     torch.testing.assert_close(layer(features), features * torch.tensor([2.0, 3.0, 4.0, 5.0]).view(1, 4, 1, 1))
 
 
+@pytest.mark.parametrize("gate", ["double_sigmoid", "none"])
 @pytest.mark.parametrize("build", [gates.FusingSpatialAttention, gates.AugmentedChannelAttention])
-def test_literal_gates_start_near_one(build: Callable[..., nn.Module]) -> None:
-    torch.manual_seed(0)
-    features = torch.rand(1, 8, 8, 8) * 0.01 + 0.01
-    torch.testing.assert_close(build(8, gate="none")(features) / features, torch.ones_like(features), atol=0.7, rtol=0)
-    with pytest.raises(ValueError, match="gate must be one of sigmoid, none"):
+def test_gates_start_at_exactly_one_and_learn(build: Callable[..., nn.Module], gate: str) -> None:
+    layer, features = build(8, gate=gate), 100 * torch.randn(2, 8, 8, 8)
+    assert torch.equal(layer(features), features)
+    layer(features).square().sum().backward()
+    assert all(last.weight.grad.abs().sum() > 0 for last in layer.last())
+    with pytest.raises(ValueError, match="gate must be one of double_sigmoid, sigmoid, none"):
         build(8, gate="tanh")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from inpaintlab.layers.gate_attention import AugmentedChannelAttention, FusingSpatialAttention
 from inpaintlab.networks.msanet import Generator, parameter_counts
 
 BARE: dict[str, Any] = {"c_a": None, "s_a": None, "cs_a": None}
@@ -50,7 +51,7 @@ def test_sizes_of_the_ablated_models(options: dict[str, Any], expected: int) -> 
     [
         {"mask_update": "resized"},
         {"mask_update": None},
-        {"gate": "none"},
+        {"gate": "sigmoid"},
         {"n_msau": 3},
         {"c_a": "cbam", "s_a": "cbam", "cs_a": ["cbam", "cbam"]},
         {"c_a": "sca", "s_a": "sca", "cs_a": ["sca", "sca"]},
@@ -68,6 +69,24 @@ def test_every_option_runs_and_changes_the_result(options: dict[str, Any]) -> No
 
     assert output(**options).shape == image.shape
     assert not torch.allclose(output(**options), output())
+
+
+@pytest.mark.parametrize("gate", ["double_sigmoid", "none"])
+def test_every_gate_is_exactly_one_at_the_start(gate: str) -> None:
+    """The full model starts as the model without attention, with finite pictures, whatever the seed."""
+    image, hole = torch.rand(2, 3, 32, 32), torch.zeros(2, 1, 32, 32)
+    hole[..., 8:24, 8:24] = 1
+    for seed in range(5):
+        torch.manual_seed(seed)
+        network, seen = Generator(width=0.25, gate=gate), []
+        layers = [m for m in network.modules() if isinstance(m, FusingSpatialAttention | AugmentedChannelAttention)]
+        for layer in layers:
+            layer.register_forward_hook(lambda module, inputs, output, seen=seen: seen.append((inputs[0], output)))
+        output = network(image, hole)
+        assert len(seen) == len(layers) == 2 * (1 + 4) + 2 * 3
+        assert all(torch.equal(before, after) for before, after in seen)
+        assert output.image.isfinite().all()
+        assert 0.1 < float(output.features[3].detach().square().mean().sqrt()) < 2  # 0.005 with gates near 0.5
 
 
 def test_mask_update_feeds_deeper_masks() -> None:

@@ -8,9 +8,14 @@ the layers are interchangeable:
 - `ScaChannelAttention`, `ScaSpatialAttention`: SCA-CNN (Chen et al. 2017), without the caption decoder's state;
 - `SqueezeExcitation`: SE-Net (Hu et al. 2018).
 
-MSA-Net's equations show no activation on the gates. With two unbounded products per unit the features shrink towards
-zero or explode under the usual initialisations, so `gate="sigmoid"` is the default; `gate="none"`, the literal
-reading, starts with gates of one.
+MSA-Net's equations show no activation on the gates and the paper states no initialisation. The option `gate` of its two
+layers chooses both:
+
+- "double_sigmoid", the default: 2 sigmoid(x), in (0, 2). The convolutions that x is the sum of start at zero, so every
+  gate starts at exactly one and the network starts as the same network without attention;
+- "sigmoid": sigmoid(x), in (0, 1). The gates start near 0.5. Nested three times, as in MSA-Net, they shrink the
+  features by two orders of magnitude, and the training begins with a plateau of random length;
+- "none": x itself, as printed, without bounds. The gates start at exactly one.
 """
 
 from __future__ import annotations
@@ -20,22 +25,41 @@ from torch import Tensor, nn
 
 from inpaintlab.errors import check_choice
 
-GATES = ("sigmoid", "none")
+GATES = ("double_sigmoid", "sigmoid", "none")
 
 
-class _Gate(nn.Module):
-    """Activation of a gate, applied to the output of the gate's last convolution, `last`."""
+class _Gated(nn.Module):
+    """Base of MSA-Net's layers: the activation of the gate and its start."""
 
-    def __init__(self, kind: str, last: nn.Conv2d) -> None:
+    def __init__(self, gate: str) -> None:
         super().__init__()
-        check_choice("gate", kind, GATES)
-        self.kind = kind
-        if kind == "none":
-            assert last.bias is not None
-            nn.init.ones_(last.bias)
+        check_choice("gate", gate, GATES)
+        self.kind = gate
 
-    def forward(self, logits: Tensor) -> Tensor:
-        return torch.sigmoid(logits) if self.kind == "sigmoid" else logits
+    def last(self) -> tuple[nn.Conv2d, ...]:
+        """Return the convolutions whose outputs are added to give the gate before its activation."""
+        raise NotImplementedError
+
+    def reset_gate(self) -> None:
+        """Make the gate exactly one for every input, unless it is "sigmoid"; call it after any initialisation."""
+        if self.kind == "sigmoid":
+            return
+        for number, convolution in enumerate(self.last()):
+            assert convolution.bias is not None
+            nn.init.zeros_(convolution.weight)
+            nn.init.constant_(convolution.bias, 1.0 if self.kind == "none" and number == 0 else 0.0)
+
+    def gate(self, logits: Tensor) -> Tensor:
+        if self.kind == "none":
+            return logits
+        return torch.sigmoid(logits) * (2 if self.kind == "double_sigmoid" else 1)
+
+
+def reset_gates(network: nn.Module) -> None:
+    """Make the gates of all layers in `network` start as their option `gate` states."""
+    for module in network.modules():
+        if isinstance(module, _Gated):
+            module.reset_gate()
 
 
 def _bottleneck(channels: int, reduction: int) -> nn.Sequential:
@@ -44,7 +68,7 @@ def _bottleneck(channels: int, reduction: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, inner, 1), nn.ReLU(), nn.Conv2d(inner, channels, 1))
 
 
-class FusingSpatialAttention(nn.Module):
+class FusingSpatialAttention(_Gated):
     """Spatial attention from three maps: deep, maximum and average (MSA-Net, Fig. 4, Eqs. 5-6).
 
     Three 3x3 convolutions with C/2, C/4 and 1 channels extract the deep map (inferred; the paper says "gradually"); a
@@ -52,11 +76,11 @@ class FusingSpatialAttention(nn.Module):
 
     Args:
         channels: C, at least 4.
-        gate: "sigmoid" or "none".
+        gate: "double_sigmoid", "sigmoid" or "none"; see the module.
     """
 
-    def __init__(self, channels: int, *, gate: str = "sigmoid") -> None:
-        super().__init__()
+    def __init__(self, channels: int, *, gate: str = "double_sigmoid") -> None:
+        super().__init__(gate)
         self.deep = nn.Sequential(
             nn.Conv2d(channels, channels // 2, 3, padding=1),
             nn.ReLU(),
@@ -65,14 +89,17 @@ class FusingSpatialAttention(nn.Module):
             nn.Conv2d(channels // 4, 1, 3, padding=1),
         )
         self.fuse = nn.Conv2d(3, 1, 3, padding=1)
-        self.gate = _Gate(gate, self.fuse)
+        self.reset_gate()
+
+    def last(self) -> tuple[nn.Conv2d, ...]:
+        return (self.fuse,)
 
     def forward(self, features: Tensor) -> Tensor:
         maps = [self.deep(features), features.amax(1, keepdim=True), features.mean(1, keepdim=True)]
         return features * self.gate(self.fuse(torch.cat(maps, 1)))  # (N, 1, H, W)
 
 
-class AugmentedChannelAttention(nn.Module):
+class AugmentedChannelAttention(_Gated):
     """Channel attention from a plain and a squeezed branch, W_c = W_a + W_r (MSA-Net, Fig. 6, Eqs. 7-9).
 
     Inferred: F_s is a linear 3x3 convolution C -> C; the squeezing convolution has stride 2 and C channels; both
@@ -81,16 +108,19 @@ class AugmentedChannelAttention(nn.Module):
     Args:
         channels: C.
         reduction: r in the paper, which uses 4.
-        gate: "sigmoid" or "none".
+        gate: "double_sigmoid", "sigmoid" or "none"; see the module.
     """
 
-    def __init__(self, channels: int, *, reduction: int = 4, gate: str = "sigmoid") -> None:
-        super().__init__()
+    def __init__(self, channels: int, *, reduction: int = 4, gate: str = "double_sigmoid") -> None:
+        super().__init__(gate)
         self.shallow = nn.Conv2d(channels, channels, 3, padding=1)
         self.squeeze = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
         self.reduce = nn.Conv2d(channels, channels // reduction, 1)
         self.expand = nn.Conv2d(channels // reduction, channels, 1)
-        self.gate = _Gate(gate, self.expand)
+        self.reset_gate()
+
+    def last(self) -> tuple[nn.Conv2d, ...]:
+        return (self.expand, self.shallow)
 
     def forward(self, features: Tensor) -> Tensor:
         shallow = self.shallow(features)

@@ -66,7 +66,7 @@ def _join(x: Tensor, masks: Sequence[Tensor]) -> Tensor:
 
 
 def _initialise(module: nn.Module) -> None:
-    """Apply He initialisation to weights; biases keep the values that PyTorch and the gates give them.
+    """Apply He initialisation to weights; biases keep the values that PyTorch gives them.
 
     The paper states no initialisation. With PyTorch's default, features shrink with every layer, and networks without
     attention stay on a plateau (a constant picture) for a random number of batches. That would hide the differences
@@ -103,7 +103,8 @@ class Generator(InpaintingGenerator):
         c_a: channel attention of each MSAU: "augmented", "cbam", "sca", "se" or None (Tables 4, 5).
         s_a: spatial attention on each scale: "fusing", "cbam", "sca" or None.
         cs_a: (channel, spatial) attention of each restoration unit, or None.
-        gate: of "augmented" and "fusing": "sigmoid", or "none" as Eqs. 5 and 8 are printed.
+        gate: of "augmented" and "fusing": "double_sigmoid", whose gates start at exactly one, "sigmoid", or "none" as
+            Eqs. 5 and 8 are printed. The paper leaves activation and start open; see `layers.gate_attention`.
         n_msau: number of MSAUs, 2, or 3 with one more upsampling at the end (another reading of the paper).
         width: factor on all numbers of channels, for small trials.
     """
@@ -116,7 +117,7 @@ class Generator(InpaintingGenerator):
         c_a: str | None = "augmented",
         s_a: str | None = "fusing",
         cs_a: Sequence[str] | None = ("augmented", "fusing"),
-        gate: str = "sigmoid",
+        gate: str = "double_sigmoid",
         n_msau: int = 2,
         width: float = 1.0,
     ) -> None:
@@ -154,6 +155,7 @@ class Generator(InpaintingGenerator):
         self.output = nn.Sequential(*(last if n_msau == 3 else ()), nn.Conv2d(first, 3, 3, padding=1))
         for module in self.modules():
             _initialise(module)
+        gates.reset_gates(self)
 
     def forward(self, image: Tensor, hole: Tensor) -> Output:
         """Predict whole pictures; see `InpaintingGenerator.forward`.
