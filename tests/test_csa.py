@@ -21,7 +21,6 @@ from inpaintlab.networks.csa_critics import ConventionalFeatureDiscriminator, Di
 from inpaintlab.networks.csa_stages import Refinement, Rough
 from inpaintlab.networks.extractors.vgg import Vgg16
 from inpaintlab.papers.csa import CSA
-from inpaintlab.training.schedules import constant_then_linear
 
 WEIGHTS = {"l1": 1.0, "consistency": 0.01, "adversarial": 0.002}
 
@@ -319,19 +318,6 @@ def test_without_vgg() -> None:
     output = narrow(data.image, data.hole)
     with pytest.raises(ValueError, match="needs a generator of width 1"):
         narrow.generator_terms(data, output)
-
-
-def test_schedule() -> None:
-    optimizer = sgd([torch.nn.Parameter(torch.zeros(1))])
-    schedule = constant_then_linear(optimizer, constant=2, total=6)
-    rates = []
-    for _ in range(8):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    assert rates == pytest.approx([0.1, 0.1, 0.1, 0.075, 0.05, 0.025, 0, 0])
-    with pytest.raises(ValueError, match="constant=6 must be at least 0 and below total=6"):
-        constant_then_linear(optimizer, constant=6, total=6)
 
 
 def test_outputs_of_both_stages_are_pictures_between_0_and_1() -> None:

@@ -47,7 +47,7 @@ def stop_and_resume(compose: Compose, tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "options",
     [
-        ["trainer.average=0.9"],
+        ["trainer.average=0.9", "schedule=cosine", "schedule.warm_up=0.5"],
         ["trainer.accumulate=2", "trainer.clip_norm=0.01"],
         ["trainer.precision=bf16-mixed", "trainer.channels_last=true", "trainer.health=continue"],
     ],

@@ -30,7 +30,7 @@ Train a run. The same command continues a stopped run.
   inpaintlab train experiment=msanet_places2 --cfg job              show the composed config
 
 experiments: {experiment}
-models: {model}; data: {data}; masks: {masks};
+models: {model}; data: {data}; masks: {masks}; schedules: {schedule}
 trainers: {trainer}; loggers: {logger}; scales: {scale}
 """
 
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The program behind `inpaintlab train`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if set(HELP) & set(arguments):
-        print(USAGE.format(**group_names("experiment", "model", "data", "masks", "trainer", "logger", "scale")), end="")
+        groups = ("experiment", "model", "data", "masks", "schedule", "trainer", "logger", "scale")
+        print(USAGE.format(**group_names(*groups)), end="")
         return
     if os.environ.get("INPAINTLAB_JOB"):  # set by a sweep
         # The other processes of a DDP run cannot save without the first, so they are killed.

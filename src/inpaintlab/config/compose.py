@@ -133,7 +133,20 @@ def _check_contents(program: str, full: DictConfig, overrides: Sequence[Override
             continue
         source = choices.get("experiment") or choices.get("scale")
         raise UserError(f"conf/experiment/{source}.yaml sets {key}, which does not exist{did_you_mean(key, is_single)}")
+    _check_schedule(full, overrides)
     option_values.check(full, defaults, (key for key, single in _keys(full) if single))
+
+
+def _check_schedule(full: DictConfig, overrides: Sequence[Override]) -> None:
+    """Refuse schedule=KIND if a recipe sets another kind: Hydra applies a recipe after the groups, so it would win."""
+    given = {override.get_key_element(): override for override in overrides if not override.is_sweep_override()}
+    if "schedule" in given and "schedule.kind" not in given:
+        chosen, kind = given["schedule"].value(), full.schedule.kind
+        if chosen != kind:
+            raise UserError(
+                f"schedule={chosen} has no effect, because conf/recipe/{full.hydra.runtime.choices.recipe}.yaml sets "
+                f"schedule.kind={kind}; give schedule.kind={chosen} instead"
+            )
 
 
 def _is_group(override: Override) -> bool:

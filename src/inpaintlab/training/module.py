@@ -11,13 +11,13 @@ import torch
 from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from inpaintlab.batch import Batch, Output
 from inpaintlab.image import composite
 from inpaintlab.losses.adversarial import Adversarial, Scores
 from inpaintlab.networks.generator import InpaintingGenerator
 from inpaintlab.training.health import FeatureSizes, Health
+from inpaintlab.training.schedules import Schedule
 from inpaintlab.training.step import StepOptions, frozen, split
 
 CHECK_EVERY = 25  # batches between two health checks; a check still names the exact batch
@@ -38,7 +38,6 @@ class InpaintingModule(pl.LightningModule):
         loss_weights: one weight for each of `terms`, and for "adversarial" if there is a discriminator. A term with
             weight 0 has no gradient; it is still logged, unless the paper omits it because it is expensive.
         optimizer_g: builds the generator's optimiser from its parameters.
-        scheduler: builds a learning-rate schedule, counted in batches, for each optimiser; or None.
         discriminator, adversarial, optimizer_d: all three, or none.
         generator_every: the generator is updated every N batches, the discriminator in each batch.
         take_turns: do not update the discriminator in the generator's batches. DeepFill v1's five discriminator steps,
@@ -58,7 +57,6 @@ class InpaintingModule(pl.LightningModule):
         generator: InpaintingGenerator,
         loss_weights: Mapping[str, float],
         optimizer_g: Callable[..., Optimizer],
-        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         discriminator: nn.Module | None = None,
         adversarial: Adversarial | None = None,
         optimizer_d: Callable[..., Optimizer] | None = None,
@@ -88,16 +86,21 @@ class InpaintingModule(pl.LightningModule):
         self.generator_every, self.take_turns = generator_every, take_turns
         self.seed = seed
         self.batches_done = 0
-        self._optimizer_g, self._optimizer_d, self._scheduler = optimizer_g, optimizer_d, scheduler
+        self._optimizer_g, self._optimizer_d = optimizer_g, optimizer_d
         self._extras: dict[str, list[Tensor]] = {}  # name -> values of the parts of this batch
         self._latest: dict[str, Tensor] = {}  # scalars since the last logged batch
         self._logged: dict[str, float] = {}
         self.set_step_options(StepOptions())
+        self.set_schedule(Schedule(), batches=1)
 
     def set_step_options(self, options: StepOptions) -> None:
         """Set how the optimisers step. Call it before training; until then the defaults of `StepOptions` hold."""
         self.step_options = options
         self.health = Health(options.health, options.warn)
+
+    def set_schedule(self, schedule: Schedule, batches: int) -> None:
+        """Set the schedule of both learning rates for a training of `batches`; until then they are constant."""
+        self._schedule, self._batches = schedule, batches
 
     # ------------------------------------------------------------------ for a paper to implement
     def generator_terms(self, batch: Batch, output: Output) -> dict[str, Tensor]:
@@ -159,6 +162,9 @@ class InpaintingModule(pl.LightningModule):
         optimizers = self.optimizers()
         if not isinstance(optimizers, list):
             optimizers = [optimizers]
+        factor = self._schedule.factor(number, self._batches)
+        for group in (group for optimizer in self.trainer.optimizers for group in optimizer.param_groups):
+            group["lr"] = group["initial_lr"] * factor
 
         with FeatureSizes(self.generator, self.logged_after(number + 1)) as features:
             # One forward pass serves both steps. With several parts only one graph is kept at a time.
@@ -183,10 +189,6 @@ class InpaintingModule(pl.LightningModule):
         scalars = values | extras | features.summary()
         self.health.watch(number, scalars, features.sizes)
         self._latest |= scalars
-        schedulers = self.lr_schedulers()
-        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-            if scheduler is not None:
-                scheduler.step()
         self.batches_done = number + 1
         if self.batches_done % CHECK_EVERY == 0:
             self.check_health()
@@ -271,8 +273,9 @@ class InpaintingModule(pl.LightningModule):
         if self.discriminator is not None:
             assert self._optimizer_d is not None
             optimizers.append(self._optimizer_d(self.discriminator.parameters()))
-        schedulers = [self._scheduler(optimizer) for optimizer in optimizers] if self._scheduler else []
-        return optimizers, schedulers
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+            group["initial_lr"] = group["lr"]  # saved with the optimiser; the schedule multiplies it
+        return optimizers
 
     # ------------------------------------------------------------------ checkpoints
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -140,6 +140,7 @@ def _build_module(
     if options["compile"]:
         module.generator.compile()  # in place, so that the weights keep their names
     warn = print if first_process() else _say_nothing  # one process warns for all
+    module.set_schedule(instantiate(config.schedule, _convert_="all"), data.total_batches())
     module.set_step_options(StepOptions(options["accumulate"], options["clip_norm"], options["health"], warn))
     return module
 
