@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 import simplejpeg
 import trees
+from hydra.utils import instantiate
 from PIL import Image
 
+from inpaintlab.config.compose import compose_config
+from inpaintlab.data.datasets.bsds500 import BSDS500
 from inpaintlab.data.datasets.celeba import CelebA
 from inpaintlab.data.datasets.celebahq import CelebAHQ
+from inpaintlab.data.datasets.codec_corpus import CID22, Kodak
 from inpaintlab.data.datasets.folder import Folder
 from inpaintlab.data.datasets.paris import ParisStreetView
 from inpaintlab.data.datasets.places2 import LBAM, Places2, category
@@ -242,6 +246,40 @@ def test_paris_holds_out_pictures_by_seed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="100 pictures cannot be held out of 8"):
         ParisStreetView(root).split("train", 32)
     assert ParisStreetView(root).expected() == {"train": 14_800, "val": 100, "test": 100}
+
+
+# ---------------------------------------------------------------------- open sets
+def test_cid22_trains_on_its_training_pictures_and_tests_on_kodak(tmp_path: Path) -> None:
+    root = trees.codec_corpus(tmp_path)
+    source = CID22(root)
+    assert names(source, "train") == ["1000.png", "1001.png", "1002.png", "1003.png"]
+    assert names(source, "val") == ["2000.png", "2001.png"]
+    assert names(source, "test") == names(Kodak(root), "test") == ["1.png", "2.png", "3.png"]
+    assert source.split("train", 32)[3].load().shape == (40, 40, 3)  # grey in the file
+    assert source.expected() == {"train": 209, "val": 41, "test": 24}
+    with pytest.raises(UserError, match="Kodak has no 'train' pictures, only test"):
+        Kodak(root).split("train", 32)
+    with pytest.raises(FileNotFoundError, match="CID22: none of the folders CID22/CID22-512/training is in"):
+        CID22(root / "CID22").split("train", 32)
+
+
+@pytest.mark.parametrize("inside", ["BSDS500/data/images", "data/images", "."])
+def test_bsds500_has_three_splits_wherever_its_folders_are(tmp_path: Path, inside: str) -> None:
+    source = BSDS500(trees.bsds500(tmp_path, inside))
+    assert names(source, "train") == ["0.jpg", "1.jpg", "2.jpg"]
+    assert names(source, "val") == ["100.jpg"]
+    assert names(source, "test") == ["200.jpg", "201.jpg"]
+    assert source.expected() == {"train": 200, "val": 100, "test": 200}
+
+
+@pytest.mark.parametrize("data", ["cid22", "bsds500"])
+def test_open_sets_give_training_batches_and_pairs(tmp_path: Path, data: str) -> None:
+    root = trees.codec_corpus(tmp_path) if data == "cid22" else trees.bsds500(tmp_path)
+    small = ["data.geometry.size=16", "data.geometry.short_side=32", "data.batch_size=2", "batches=2", "data.workers=0"]
+    module = instantiate(compose_config([f"data={data}", f"data.root={root}", *small]).data, _convert_="all")
+    batch = next(iter(module.stream()))
+    assert batch["image"].shape == (2, 3, 16, 16)
+    assert len(module.pairs("test").items) == (3 if data == "cid22" else 2)
 
 
 # ---------------------------------------------------------------------- reading fast

@@ -14,8 +14,10 @@ import trees
 from PIL import Image
 
 from inpaintlab.commands import data as data_command
+from inpaintlab.data.datasets.bsds500 import BSDS500
 from inpaintlab.data.datasets.celeba import CelebA
 from inpaintlab.data.datasets.celebahq import CelebAHQ
+from inpaintlab.data.datasets.codec_corpus import CID22, Kodak
 from inpaintlab.data.datasets.folder import Folder
 from inpaintlab.data.datasets.named import NamedSet
 from inpaintlab.data.datasets.paris import ParisStreetView
@@ -42,6 +44,9 @@ LAYOUTS: dict[str, Callable[[Path], NamedSet]] = {
     "celeba": lambda root: CelebA(trees.celeba(root)),
     "zero": lambda root: CelebAHQ(trees.celebahq(root), train_list="train.flist", test_list="test.flist"),
     "one": lambda root: CelebAHQ(trees.celebahq(root, "one"), by="mapping"),
+    "cid22": lambda root: CID22(trees.codec_corpus(root)),
+    "kodak": lambda root: Kodak(trees.codec_corpus(root)),
+    "bsds500": lambda root: BSDS500(trees.bsds500(root)),
     "paris": lambda root: ParisStreetView(trees.paris(root), held_out=2),
 }
 

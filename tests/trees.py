@@ -106,3 +106,23 @@ def nvidia_test(root: Path, count: int, size: int = 64) -> Path:
             share = 0.1 * bin + 0.03 + 0.05 * rng.random()
             mask(root / f"{2 * count * bin + i:05d}.png", share, rng, clear=i >= count, size=size)
     return root
+
+
+def codec_corpus(root: Path) -> Path:
+    """A clone of codec-corpus: CID22 for training and validation, one picture of it grey, and Kodak."""
+    for i in range(4):
+        mode = "L" if i == 3 else "RGB"
+        picture(root / "CID22/CID22-512/training" / f"{1000 + i}.png", (40, 40), mode)
+    for i in range(2):
+        picture(root / "CID22/CID22-512/validation" / f"{2000 + i}.png", (40, 40))
+    for i, size in enumerate([(48, 32), (32, 48), (48, 32)], start=1):
+        picture(root / "kodak" / f"{i}.png", size)
+    return root
+
+
+def bsds500(root: Path, inside: str = "BSDS500/data/images") -> Path:
+    """BSDS500 as its repository holds it, or with the splits elsewhere below `root`."""
+    for number, (split, count) in enumerate((("train", 3), ("val", 1), ("test", 2))):
+        for i in range(count):
+            picture(root / inside / split / f"{100 * number + i}.jpg", (48, 32))
+    return root

@@ -16,6 +16,7 @@ COMMANDS = {
     "import": ("import_weights", "convert a checkpoint released by the authors of a paper into one of ours"),
     "data": ("data", "verify and prepare pictures and masks, write evaluation pairs"),
     "weights": ("weights", "list the files of pretrained networks and where they belong"),
+    "info": ("info", "describe a system, and measure how signals pass through its generator"),
     "table": ("table", "reproduce a table of a paper"),
     "dashboard": ("dashboard", "draw the curves and results of runs"),
 }

@@ -72,7 +72,7 @@ def verify(
     prepared = (source.root / PREPARED).is_file()
     report = Report(title=f"{title} in {source.root.absolute()}" + (", prepared" if prepared else ""))
     seen: dict[str, Seen] = {}
-    for split in SPLITS:
+    for split in source.splits if isinstance(source, NamedSet) else SPLITS:
         try:
             names = source.names(split)
         except (UserError, FileNotFoundError) as error:

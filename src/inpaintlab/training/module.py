@@ -137,6 +137,11 @@ class InpaintingModule(pl.LightningModule):
         """Sentences that a reader of results needs besides the config; they go into the record and below tables."""
         return []
 
+    @property
+    def is_adversarial(self) -> bool:
+        """Whether there is a discriminator and its loss term has a weight."""
+        return self.discriminator is not None and self.loss_weights["adversarial"] != 0
+
     def note(self, name: str, value: Tensor) -> None:
         """Log a scalar that is not a loss term, as `train/<name>`, or as `<name>` if the name contains a slash."""
         self._extras.setdefault(name, []).append(value.detach())
@@ -157,7 +162,7 @@ class InpaintingModule(pl.LightningModule):
         torch.manual_seed(((self.seed * 1_000_003 + number) * 1_000_003 + self.global_rank) % 2**63)
         values: dict[str, Tensor] = {}
         generator_turn = (number + 1) % self.generator_every == 0
-        adversarial = self.discriminator is not None and self.loss_weights["adversarial"] != 0
+        adversarial = self.is_adversarial
         parts = split(batch, self.step_options.accumulate)
         optimizers = self.optimizers()
         if not isinstance(optimizers, list):
@@ -175,10 +180,7 @@ class InpaintingModule(pl.LightningModule):
             if generator_turn:
                 with frozen(self.discriminator):
                     terms: list[dict[str, Tensor]] = []
-                    losses = (
-                        self._generator_loss(part, shared or self._run(part, True), adversarial, terms)
-                        for part in parts
-                    )
+                    losses = (self._generator_loss(part, shared or self._run(part, True), terms) for part in parts)
                     total = self._step("generator", optimizers[0], losses)
                     self.generator.constrain()
                 values.update({name: torch.stack([t[name] for t in terms]).mean() for name in terms[0]})
@@ -198,21 +200,24 @@ class InpaintingModule(pl.LightningModule):
         with torch.set_grad_enabled(graph):
             return self(batch.image, batch.hole)
 
-    def _generator_loss(
-        self, batch: Batch, output: Output, adversarial: bool, terms_of_parts: list[dict[str, Tensor]]
-    ) -> Tensor:
+    def _generator_loss(self, batch: Batch, output: Output, terms_of_parts: list[dict[str, Tensor]]) -> Tensor:
         """The weighted sum of the loss terms; the unweighted terms are appended to `terms_of_parts`."""
+        terms = self.generator_losses(batch, output)
+        terms_of_parts.append({name: term.detach() for name, term in terms.items()})
+        weighted = [self.loss_weights[name] * term for name, term in terms.items() if self.loss_weights[name]]
+        return torch.stack(weighted).sum()
+
+    def generator_losses(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        """The unweighted loss terms of the generator, "adversarial" included if it has a weight."""
         terms = self.generator_terms(batch, output)
         wanted = tuple(name for name in self.terms if name in terms or self.loss_weights[name])
         _require_keys(type(self).__name__, terms, wanted)
-        if adversarial:
+        if self.is_adversarial:
             assert self.adversarial is not None
             fake = self.judge(self.fake(batch, output), batch)
             real = self.judge(batch.image, batch) if self.adversarial.relativistic else None
             terms["adversarial"] = self.adversarial.generator(fake, real)
-        terms_of_parts.append({name: term.detach() for name, term in terms.items()})
-        weighted = [self.loss_weights[name] * term for name, term in terms.items() if self.loss_weights[name]]
-        return torch.stack(weighted).sum()
+        return terms
 
     def _step(self, name: str, optimizer: Any, losses: Iterable[Tensor]) -> Tensor:
         """Update the network `name` with the mean of the parts' losses; return that mean."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from inpaintlab.data.datasets.source import PREPARED, PREVIEWS, refuse_half_prepared
+from inpaintlab.data.datasets.source import PREPARED, PREVIEWS, SPLITS, refuse_half_prepared
 from inpaintlab.data.files import lists
 from inpaintlab.data.files.items import Files
 from inpaintlab.data.files.lists import Names
@@ -34,6 +34,7 @@ class NamedSet(ABC):
     """
 
     title: ClassVar[str]
+    splits: ClassVar[tuple[str, ...]] = SPLITS  # those that the set has
 
     def __init__(self, root: str | Path | None, **options: Option) -> None:
         if root is None:
@@ -56,6 +57,10 @@ class NamedSet(ABC):
 
     def names(self, split: str) -> Names:
         """Return the paths of a split, relative to `root`. Lists and folders are read once."""
+        if split not in self.splits:
+            raise UserError(
+                f"{self.title} has no {split!r} pictures, only {', '.join(self.splits)}; choose another data= for that"
+            )
         if split not in self._known:
             if not self.root.is_dir():
                 raise FileNotFoundError(
