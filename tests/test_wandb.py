@@ -114,7 +114,8 @@ def test_a_table_groups_its_runs_and_adds_published_and_measured_values(
         first = dict(zip(table["columns"], table["data"][0], strict=True))
         assert first["row"] == label
         assert first["published"] == {"msag": 26.58, "mum": 26.615}[row]
-        assert first["difference"] == pytest.approx(first["measured"] - first["published"])
+        assert first["measured"] > 0
+        assert first["difference"] is None  # not comparable at this scale
         assert len(first["pairs_hash"]) == 16
         logs = len(list(folder.glob("wandb/**/run-*.wandb")))
     subprocess.run(command, check=True, cwd=tmp_path, timeout=300)  # nothing new to show

@@ -10,8 +10,8 @@ from inpaintlab.tables.differences import Comparison, Differences
 from inpaintlab.tables.results import Measured
 from inpaintlab.tables.spec import Metric, Row, Table
 
-# Overrides that keep a run as the paper describes it: where its files are and how the machine computes.
 NOT_COMPARABLE = "not comparable"
+# Overrides that keep a run as the paper describes it: where its files are and how the machine computes.
 HARMLESS = ("output", "data.root", "data.workers", "masks.root", "trainer", "logger", "weights", "evaluation.keep")
 
 
