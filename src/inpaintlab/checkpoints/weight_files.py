@@ -68,8 +68,6 @@ def plain(path: Path, what: str) -> Any:
 def _require_intact(path: Path, what: str) -> None:
     """Compare the checksums that `torch.save` writes, which `torch.load` does not; files before PyTorch 1.6 have none.
 
-    It reads about 1 GB/s.
-
     Raises:
         UserError: if the file is not what was written, or would unpack to more than its own size.
     """
