@@ -143,7 +143,7 @@ def test_the_command_prints_the_report_and_exits_with_its_status(
     assert "train: 2 and not 162770" in capsys.readouterr().out
     assert "train: 2 and not 162770" in (tmp_path / "report.txt").read_text()
     assert run("celebb", f"data.root={root}") == 1
-    assert "NAME must be one of celeba, " in (error := capsys.readouterr().err)
+    assert "NAME must be one of bsds500, celeba, " in (error := capsys.readouterr().err)
     assert "got 'celebb'; did you mean celeba?" in error
     assert run("mask=nvidia") == 1
     assert "the group of NAME must be one of data, masks; got 'mask'; did you mean masks?" in capsys.readouterr().err

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from inpaintlab.training.signal import Signal
 
 EXAMPLES = """examples:
-  inpaintlab info msanet
-  inpaintlab info msanet --signal
-  inpaintlab info lbam_paris_no_adversarial --signal --batches 50 model.optimizer_g.lr=1e-4
+  inpaintlab info SYSTEM
+  inpaintlab info SYSTEM --signal
+  inpaintlab info EXPERIMENT --signal --batches 50 model.optimizer_g.lr=1e-4
 
 --signal prints, for one batch: the root mean square of each layer's output and of the loss's gradient there, the share
 of dead units (channels that are constant over the batch), how much the outputs differ between pictures compared with
