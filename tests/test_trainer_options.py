@@ -159,6 +159,7 @@ def test_parts_in_two_processes_train_the_weights_of_one(tiny: list[str], tmp_pa
     ddp = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.accumulate=2", "evaluate=true"]
     for name, extra in (("one", ["trainer=cpu"]), ("two", ddp)):
         options = ["experiment=msanet_places2_mum", *tiny, *extra, *SGD, "trainer.clip_norm=0.05", "data.batch_size=4"]
+        options.append("model.optimizer_g.lr=0.01")  # rounding errors of sums in another order grow with the steps
         command = [
             sys.executable,
             "-m",
