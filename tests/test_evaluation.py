@@ -39,10 +39,6 @@ class Grey(InpaintingGenerator):
         return Output(torch.full_like(image, 0.5))
 
 
-def perfect(truth: Tensor) -> Callable[[Tensor, Tensor], Output]:
-    return lambda image, hole: Output(truth)
-
-
 def test_values_are_those_of_the_composite(compose: Compose) -> None:
     pairs = instantiate(compose().data, _convert_="all").pairs()
     result = evaluate_pairs(Grey(), pairs, keep=2)
