@@ -160,7 +160,7 @@ def test_precision_probe_and_record(compose: Compose, tmp_path: Path, monkeypatc
 
 
 def test_learning_rate_schedule_counts_batches(compose: Compose) -> None:
-    folder = run_training(compose("schedule.milestones=[0.5]", "schedule.gamma=0.5"))
+    folder = run_training(compose("schedule=multistep", "schedule.milestones=[0.5]", "schedule.gamma=0.5"))
     import csv
 
     with (folder / "csv" / "version_0" / "metrics.csv").open() as file:
